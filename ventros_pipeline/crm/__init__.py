@@ -1,0 +1,1 @@
+"""Everything that knows Postgres: the CRM's tables, migrations, loading, identities, the ledger."""

@@ -1,0 +1,102 @@
+"""Every setting, typed, with a safe default. Settings come from `VENTROS_*` variables and `.env`.
+
+What belongs here: names, types, defaults, and the rules that make a production start fail closed.
+What does not: reading a setting at import time, or turning one into a client (see `resources.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Field names are the variables without `VENTROS_`.
+
+    Raises:
+        pydantic.ValidationError: a value does not parse, or `env` is `production` and a setting
+            would let a demo part take the place of a real one.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="VENTROS_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    env: Literal["development", "production"] = Field(
+        "development",
+        description="`production` refuses the embedded Postgres and the replay server.",
+    )
+    home: Path = Field(
+        Path(".ventros"),
+        description="Folder of the archive, the embedded Postgres and Dagster's own files.",
+    )
+    database_url: SecretStr | None = Field(
+        None, description="The CRM's Postgres. Unset: an embedded server under `VENTROS_HOME`."
+    )
+    dagster_database_url: SecretStr | None = Field(
+        None,
+        description="A separate Postgres database for Dagster's own storage. Unset: SQLite under "
+        "`VENTROS_HOME`.",
+    )
+    history_start: date = Field(
+        date(2024, 1, 1),
+        description="First day of the calendar. It also holds everything older and everything "
+        "without a trustworthy time.",
+    )
+    page_size: int = Field(
+        500, ge=1, le=5000, description="Messages asked of WAHA in one request."
+    )
+    connect_timeout: float = Field(
+        10.0, gt=0, description="Seconds to wait for a connection to WAHA."
+    )
+    read_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds to wait for an answer. WAHA itself waits up to 15 s for a session, "
+        "so keep it well above that.",
+    )
+    request_attempts: int = Field(
+        5, ge=1, le=20, description="Tries for one request while the failure is transient."
+    )
+    body_limit_mb: int = Field(
+        256, ge=1, description="Largest answer of WAHA, in MB, that is read into memory."
+    )
+    directory_max_age: int = Field(
+        3600, ge=0, description="Seconds after which a run lists chats, contacts and LIDs anew."
+    )
+    run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
+    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
+
+    @model_validator(mode="after")
+    def _production_needs_a_real_server(self) -> Self:
+        if self.env == "production" and self.database_url is None:
+            raise ValueError(
+                "VENTROS_ENV=production refuses the embedded Postgres: set VENTROS_DATABASE_URL"
+            )
+        return self
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where the raw archive lives."""
+        return self.home.resolve() / "archive"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Where the embedded Postgres keeps its files."""
+        return self.home.resolve() / "postgres"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where `dagster.yaml` and Dagster's SQLite files live."""
+        return self.home.resolve() / "dagster"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return this process's settings, read once."""
+    return Settings()
