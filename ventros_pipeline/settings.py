@@ -48,9 +48,7 @@ class Settings(BaseSettings):
         description="First day of the calendar. It also holds everything older and everything "
         "without a trustworthy time.",
     )
-    page_size: int = Field(
-        500, ge=1, le=5000, description="Messages asked of WAHA in one request."
-    )
+    page_size: int = Field(500, ge=1, le=5000, description="Messages asked of WAHA in one request.")
     connect_timeout: float = Field(
         10.0, gt=0, description="Seconds to wait for a connection to WAHA."
     )

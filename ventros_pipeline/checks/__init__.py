@@ -1,0 +1,66 @@
+"""The proofs of `crm/checks.py` as blocking asset checks.
+
+Checks are not partitioned and read the run's keys themselves: partitioned checks leave a row PLANNED
+for ever for each partition of a range run. A check that raises blocks by itself, so nothing is caught.
+"""
+
+from collections.abc import Callable, Iterable
+
+import dagster as dg
+
+from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove, prove_times
+from ventros_pipeline.importer import archived_times
+from ventros_pipeline.metadata import sample_table
+from ventros_pipeline.partitions import Span, spans
+from ventros_pipeline.resources import Pipeline
+
+Ask = Callable[[Pipeline, Span, str], Finding]
+
+
+def message_checks(crm_messages: dg.AssetsDefinition) -> list[dg.AssetChecksDefinition]:
+    """Return all proofs as checks of `crm_messages`."""
+    return [
+        *(_check(crm_messages, proof, _ask_once_a_channel(proof)) for proof in PROOFS),
+        _check(crm_messages, TIMES_KEPT, _compare_times),
+    ]
+
+
+def _ask_once_a_channel(proof: Proof) -> Ask:
+    def ask(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
+        return prove(pipeline.engine, pipeline.channel(span.channel), proof, run_id)
+
+    return ask
+
+
+def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:  # noqa: ARG001
+    said = archived_times(pipeline.archive, span.channel, span.days)
+    return prove_times(pipeline.engine, pipeline.channel(span.channel), span.days, said)
+
+
+def _check(asset: dg.AssetsDefinition, proof: Proof, ask: Ask) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, name=proof.name, description=proof.promise, blocking=True)
+    def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
+        keys = context.op_execution_context.partition_keys
+        findings = [ask(pipeline, span, context.run_id) for span in spans(keys)]
+        return _result(proof, findings)
+
+    return check
+
+
+def _result(proof: Proof, findings: Iterable[Finding]) -> dg.AssetCheckResult:
+    wrong = [finding for finding in findings if finding.found]
+    found = sum(finding.found for finding in wrong)
+    if not found:
+        return dg.AssetCheckResult(passed=True, description=proof.promise, metadata={"found": 0})
+    channels = ", ".join(sorted({finding.channel for finding in wrong}))
+    return dg.AssetCheckResult(
+        passed=False,
+        description=f"{found} times this does not hold: {proof.promise} Channels: {channels}. "
+        f"{proof.repair}",
+        metadata={
+            "found": found,
+            "sample": sample_table(
+                [{"channel": f.channel, **row} for f in wrong for row in f.sample]
+            ),
+        },
+    )

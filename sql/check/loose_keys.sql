@@ -1,0 +1,18 @@
+-- Keys and CRM rows agree one to one: no key without its row, no imported row without a key, and
+-- what they both say is the same.
+SELECT count(*) OVER () AS found, message_id, problem
+FROM (
+    SELECT k.message_id::text, 'the row differs from its key' AS problem
+    FROM history_sync.message_keys AS k
+    INNER JOIN public.messages AS m ON m.id = k.message_id
+    WHERE k.channel_id = %(channel_id)s
+      AND (m.channel_id <> k.channel_id OR m.contact_id <> k.contact_id
+          OR (m.chat_id IS NOT NULL AND m.chat_id <> k.chat_id))
+    UNION ALL
+    SELECT m.id::text, 'an imported row without a key'
+    FROM public.messages AS m
+    WHERE m.channel_id = %(channel_id)s AND m.source = 'history_import' AND m.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM history_sync.message_keys AS k WHERE k.message_id = m.id)
+) AS loose
+ORDER BY message_id
+LIMIT 20

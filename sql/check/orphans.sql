@@ -1,0 +1,26 @@
+SELECT count(*) OVER () AS found, message_id, missing
+FROM (
+    SELECT
+        m.id::text AS message_id,
+        concat_ws(', ',
+            CASE WHEN ch.id IS NULL THEN 'chat' END,
+            CASE WHEN co.id IS NULL THEN 'contact' END,
+            CASE WHEN se.id IS NULL THEN 'session' END,
+            CASE WHEN ag.id IS NULL THEN 'agent' END,
+            CASE WHEN m.tenant_id <> c.tenant_id OR m.project_id <> c.project_id
+                OR co.project_id <> c.project_id OR ch.project_id <> c.project_id
+                OR se.tenant_id <> c.tenant_id THEN 'tenant' END,
+            CASE WHEN se.contact_id <> m.contact_id THEN 'session of its own contact' END
+        ) AS missing
+    FROM history_sync.message_keys AS k
+    INNER JOIN public.messages AS m ON m.id = k.message_id
+    INNER JOIN public.channels AS c ON c.id = k.channel_id
+    LEFT JOIN public.chats AS ch ON ch.id = m.chat_id
+    LEFT JOIN public.contacts AS co ON co.id = m.contact_id
+    LEFT JOIN public.sessions AS se ON se.id = m.session_id
+    LEFT JOIN public.agents AS ag ON ag.id = m.agent_id
+    WHERE k.channel_id = %(channel_id)s AND m.source = 'history_import' AND m.deleted_at IS NULL
+) AS joined
+WHERE missing <> ''
+ORDER BY message_id
+LIMIT 20

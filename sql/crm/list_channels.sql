@@ -1,0 +1,13 @@
+-- The session timeout is the first one set of pipeline, channel and project.
+SELECT
+    c.id, c.name, c.project_id, c.tenant_id, p.user_id AS owner_id, c.default_agent_id,
+    c.pipeline_id, c.allow_groups, c.external_id, c.config,
+    coalesce(
+        nullif(pl.session_timeout_minutes, 0),
+        nullif(c.session_timeout_minutes, 0),
+        nullif(p.session_timeout_minutes, 0)
+    ) AS timeout_minutes
+FROM channels AS c
+INNER JOIN projects AS p ON p.id = c.project_id
+LEFT JOIN pipelines AS pl ON pl.id = c.pipeline_id AND pl.deleted_at IS NULL
+WHERE c.deleted_at IS NULL AND c.type IN ('waha', 'whatsapp_business')

@@ -1,0 +1,3 @@
+SELECT own_addresses, engine, waha_version, directory_read_at, watermark
+FROM history_sync.channel_state
+WHERE channel_id = %(channel_id)s

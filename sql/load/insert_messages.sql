@@ -1,0 +1,30 @@
+WITH written AS (
+    INSERT INTO public.messages (
+        id, tenant_id, "timestamp", user_id, project_id, channel_type_id, from_me, channel_id,
+        chat_id, contact_id, session_id, content_type, text, media_url, media_mimetype,
+        channel_message_id, status, agent_id, source, metadata, mentions, created_at, updated_at
+    )
+    SELECT
+        s.message_id, %(tenant_id)s, s.at, %(user_id)s, %(project_id)s, %(channel_type_id)s,
+        s.from_me, %(channel_id)s, s.chat_id, s.contact_id, p.session_id, s.content_type, s.text,
+        s.media_url, s.media_mimetype, s.waha_id,
+        history_sync.status_of(s.status_rank, s.can_play), %(agent_id)s, 'history_import',
+        s.metadata, s.mentions, now(), now()
+    FROM staged_messages AS s
+    INNER JOIN planned_sessions AS p USING (message_id)
+    WHERE s.is_new
+    ORDER BY s.at
+    ON CONFLICT (channel_id, channel_message_id)
+        WHERE channel_message_id IS NOT NULL AND deleted_at IS NULL
+        DO NOTHING
+    RETURNING id
+)
+INSERT INTO history_sync.message_keys (
+    channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, status_rank,
+    time_trusted, edited_at, read_at, reply_to_stanza, inserted_by_run
+)
+SELECT
+    %(channel_id)s, s.chat_id, s.stanza_id, s.message_id, s.contact_id, s.waha_id, s.address,
+    s.day, s.status_rank, s.time_trusted, s.edited_at, s.read_at, s.reply_to_stanza, %(run_id)s
+FROM staged_messages AS s
+INNER JOIN written ON written.id = s.message_id

@@ -1,0 +1,65 @@
+-- `version` counts the messages a session has absorbed: it moves whenever the CRM's optimistic lock
+-- must notice, and it is the same whatever order the days came in.
+WITH totals AS (
+    SELECT
+        session_id, contact_id,
+        min(at) AS started_at,
+        max(at) AS ended_at,
+        count(*) AS messages,
+        count(*) FILTER (WHERE NOT from_me) AS from_contact,
+        count(*) FILTER (WHERE from_me) AS from_agent,
+        min(at) FILTER (WHERE NOT from_me) AS first_contact_at
+    FROM planned_sessions
+    GROUP BY session_id, contact_id
+), answered AS (
+    SELECT t.*, (
+        SELECT min(p.at) FROM planned_sessions AS p
+        WHERE p.session_id = t.session_id AND p.from_me AND p.at >= t.first_contact_at
+    ) AS first_response_at
+    FROM totals AS t
+), written AS (
+    INSERT INTO public.sessions AS existing (
+        id, version, contact_id, tenant_id, channel_type_id, pipeline_id, started_at, ended_at,
+        status, end_reason, timeout_duration, last_activity_at, message_count,
+        messages_from_contact, messages_from_agent, duration_seconds, first_contact_message_at,
+        first_agent_response_at, agent_response_time_seconds, contact_wait_time_seconds,
+        agent_ids, created_at, updated_at
+    )
+    SELECT
+        session_id, messages, contact_id, %(tenant_id)s, %(channel_type_id)s, %(pipeline_id)s,
+        started_at, ended_at, 'ended', 'inactivity_timeout', %(timeout_ns)s, ended_at, messages,
+        from_contact, from_agent, extract(epoch FROM ended_at - started_at)::bigint,
+        first_contact_at, first_response_at,
+        extract(epoch FROM first_response_at - first_contact_at)::bigint,
+        extract(epoch FROM first_response_at - first_contact_at)::bigint,
+        jsonb_build_array(%(agent_id)s::text), now(), now()
+    FROM answered
+    ON CONFLICT (id) DO UPDATE SET
+        version = greatest(existing.version + 1, excluded.message_count),
+        started_at = excluded.started_at,
+        ended_at = excluded.ended_at,
+        last_activity_at = excluded.last_activity_at,
+        message_count = excluded.message_count,
+        messages_from_contact = excluded.messages_from_contact,
+        messages_from_agent = excluded.messages_from_agent,
+        duration_seconds = excluded.duration_seconds,
+        first_contact_message_at = excluded.first_contact_message_at,
+        first_agent_response_at = excluded.first_agent_response_at,
+        agent_response_time_seconds = excluded.agent_response_time_seconds,
+        contact_wait_time_seconds = excluded.contact_wait_time_seconds,
+        updated_at = now()
+    WHERE (
+        existing.started_at, existing.ended_at, existing.message_count,
+        existing.messages_from_contact, existing.first_contact_message_at,
+        existing.first_agent_response_at
+    ) IS DISTINCT FROM (
+        excluded.started_at, excluded.ended_at, excluded.message_count,
+        excluded.messages_from_contact, excluded.first_contact_message_at,
+        excluded.first_agent_response_at
+    )
+    RETURNING id, contact_id, (xmax = 0) AS is_new
+), remembered AS (
+    INSERT INTO history_sync.sessions (session_id, channel_id, contact_id)
+    SELECT id, %(channel_id)s, contact_id FROM written WHERE is_new
+)
+SELECT count(*) FILTER (WHERE is_new) FROM written

@@ -1,0 +1,50 @@
+"""`crm_messages`: archived days in the CRM's own tables."""
+
+from collections import Counter
+
+import dagster as dg
+
+from ventros_pipeline.crm.ledger import COUNTS
+from ventros_pipeline.crm.tables import messages
+from ventros_pipeline.metadata import balance_table, column_schema, row_count
+from ventros_pipeline.partitions import partition_key, spans
+from ventros_pipeline.resources import Pipeline
+
+
+def crm_messages_asset(
+    partitions: dg.MultiPartitionsDefinition, raw_messages: dg.AssetsDefinition
+) -> dg.AssetsDefinition:
+    """Return the asset over a channel x date grid."""
+
+    @dg.asset(
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[raw_messages],
+        group_name="2_load",
+        kinds={"python", "polars", "postgres"},
+        owners=["team:crm"],
+        metadata={"dagster/table_name": "public.messages", **column_schema(messages)},
+    )
+    def crm_messages(
+        context: dg.AssetExecutionContext, pipeline: Pipeline
+    ) -> dg.MaterializeResult[None]:
+        """A day's messages in the CRM: decoded, deduplicated, with contact, chat, session, agent.
+
+        One transaction per window of days carries rows, keys, sessions, balance, coverage and
+        watermark; loading a day again rewrites nothing that has not changed.
+        """
+        totals: Counter[str] = Counter()
+        by_day = {}
+        for span in spans(context.partition_keys):
+            with pipeline.importing(
+                span.channel, context.run_id, span.days, last_step=True
+            ) as importer:
+                for window in importer.load_days(span.days):
+                    totals.update({name: getattr(window, name) for name in COUNTS})
+                    by_day.update({(span.channel, day): c for day, c in window.by_day.items()})
+        for (channel, day), counts in by_day.items():
+            rows = counts["seen"] - counts["filtered"] - counts["duplicate"] - counts["quarantined"]
+            context.add_asset_metadata(row_count(rows), partition_key=partition_key(channel, day))
+        return dg.MaterializeResult(metadata={**totals, "balance": balance_table(by_day)})
+
+    return crm_messages

@@ -1,0 +1,54 @@
+"""`raw_messages`: WAHA's messages in the archive, exactly as returned."""
+
+import dagster as dg
+
+from ventros_pipeline.assets.channel_directory import channel_directory
+from ventros_pipeline.metadata import row_count
+from ventros_pipeline.partitions import partition_key, spans
+from ventros_pipeline.resources import Pipeline
+
+
+class ReadConfig(dg.Config):
+    """What of the days is read. The default is everything."""
+
+    chats: list[str] = []
+
+
+def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the asset over a channel x date grid."""
+
+    @dg.asset(
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            dg.AssetDep(
+                channel_directory,
+                partition_mapping=dg.MultiToSingleDimensionPartitionMapping("channel"),
+            )
+        ],
+        group_name="1_read",
+        kinds={"python", "polars", "parquet"},
+        owners=["team:crm"],
+    )
+    def raw_messages(
+        context: dg.AssetExecutionContext, config: ReadConfig, pipeline: Pipeline
+    ) -> dg.MaterializeResult[None]:
+        """One UTC day's messages as WAHA returned them, in the archive, secrets removed.
+
+        Reading a day again adds the versions that are new and removes nothing. The first day of the
+        calendar also holds everything older and everything without a trustworthy time.
+        """
+        read = versions = 0
+        for span in spans(context.partition_keys):
+            with pipeline.importing(
+                span.channel, context.run_id, span.days, last_step=False
+            ) as importer:
+                importer.refresh_directory()
+                for day in importer.read_days(span.days, chats=config.chats or None):
+                    key = partition_key(span.channel, day.day)
+                    context.add_asset_metadata(row_count(day.known), partition_key=key)
+                    read += day.read
+                    versions += day.new_versions
+        return dg.MaterializeResult(metadata={"rows_read": read, "new_versions": versions})
+
+    return raw_messages

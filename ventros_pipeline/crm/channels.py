@@ -1,0 +1,230 @@
+"""The CRM's channels as this pipeline needs them: who owns one, where its WAHA is, which rules hold.
+
+What belongs here: reading and adding channels. What does not: their import lifecycle.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.row import RowMapping
+
+from ventros_pipeline.crm.sql import read_sql
+
+CHANNEL_TYPES = ("waha", "whatsapp_business")
+WAHA_CHANNEL_TYPE_ID = 1
+# The CRM's reserved agent for rows whose source is history_import.
+HISTORY_AGENT = UUID("00000000-0000-0000-0000-000000000099")
+SYSTEM_TENANT = "system"
+DEFAULT_TIMEOUT_MINUTES = 30
+
+
+class ChannelError(Exception):
+    """A channel cannot be found, added or used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One CRM channel.
+
+    Attributes:
+        key: partition key, `<waha session>-<first 8 of the channel's uuid>`.
+        user_id: the project's owner, who stands in `messages.user_id`.
+        agent_id: who gets every imported message.
+        session_timeout: gap above which a message opens a new session.
+    """
+
+    id: UUID
+    key: str
+    name: str
+    project_id: UUID
+    tenant_id: str
+    user_id: UUID
+    agent_id: UUID
+    pipeline_id: UUID | None
+    session_timeout: timedelta
+    allow_groups: bool
+    base_url: str
+    session: str
+    auth: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def waha_server(self) -> str:
+        """The server's address without scheme or credentials, for tags and messages."""
+        return re.sub(r"^[a-z]+://([^@/]*@)?", "", self.base_url).rstrip("/")
+
+    def api_key(self) -> str | None:
+        """Return WAHA's key: from the named variable, else as the CRM stores it.
+
+        Raises:
+            ChannelError: the variable is named but not set.
+        """
+        variable = self.auth.get("api_key_env")
+        if not variable:
+            return self.auth.get("token") or self.auth.get("api_key")
+        if not os.environ.get(variable):
+            raise ChannelError(
+                f"channel {self.key}: its WAHA key is in the variable {variable}, which is not "
+                "set; set it (in the environment or .env) and run the command again"
+            )
+        return os.environ[variable]
+
+
+def channel_key(session: str, channel_id: UUID) -> str:
+    """Return a channel's partition key; Dagster gives a meaning to `|` and `...`, so neither occurs.
+
+    A key with `|` is accepted by Dagster and then silently missing from the partitions.
+    """
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", session).strip("-") or "session"
+    return f"{slug}-{str(channel_id)[:8]}"
+
+
+def list_channels(engine: Engine) -> list[Channel]:
+    """Return all WhatsApp channels of the CRM that are not deleted, by key."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(read_sql("crm/list_channels.sql")).mappings()
+        return sorted((_channel(row) for row in rows), key=lambda channel: channel.key)
+
+
+def get_channel(engine: Engine, key: str) -> Channel:
+    """Return the channel with a partition key, or with an id, or the only one of a session name.
+
+    Raises:
+        ChannelError: there is none, or more than one.
+    """
+    channels = list_channels(engine)
+    matches = [c for c in channels if key in (c.key, str(c.id))] or [
+        c for c in channels if c.session == key
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    known = ", ".join(c.key for c in channels) or "none yet: add one with `ventros channel add`"
+    problem = f"{len(matches)} channels have" if matches else "no channel has"
+    raise ChannelError(f"{problem} the key {key}; channels are: {known}")
+
+
+def add_channel(
+    engine: Engine,
+    *,
+    session: str,
+    base_url: str,
+    api_key_env: str | None,
+    agent: str | None = None,
+    allow_groups: bool = False,
+    project: str | None = None,
+) -> Channel:
+    """Add a WAHA channel to the CRM, or return the one that is there, its settings renewed.
+
+    Args:
+        session: WAHA session name.
+        base_url: WAHA's address.
+        api_key_env: name of the variable that holds the key; the key itself is not stored.
+        agent: name of the agent who gets the imported messages; made where there is none.
+        allow_groups: whether group messages are imported.
+        project: name or id of the project; needed only where there are several.
+
+    Raises:
+        ChannelError: no project fits, or the address is not one.
+    """
+    if not re.match(r"^https?://[^\s/]+", base_url):
+        raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
+    with engine.begin() as connection:
+        owner = _project(connection, project)
+        agent_id = _agent(connection, owner, agent) if agent else HISTORY_AGENT
+        channel_id = _save(
+            connection,
+            {
+                "id": uuid4(),
+                "user_id": owner["user_id"],
+                "project_id": owner["id"],
+                "tenant_id": owner["tenant_id"],
+                "session": session,
+                "base_url": base_url.rstrip("/"),
+                "api_key_env": api_key_env,
+                "agent_id": agent_id,
+                "allow_groups": allow_groups,
+            },
+        )
+    return get_channel(engine, str(channel_id))
+
+
+def _project(connection: Connection, wanted: str | None) -> RowMapping:
+    rows = (
+        connection.execute(
+            sa.text(
+                "SELECT id, user_id, tenant_id, name FROM projects WHERE deleted_at IS NULL "
+                "AND active AND tenant_id <> :system ORDER BY created_at, id"
+            ),
+            {"system": SYSTEM_TENANT},
+        )
+        .mappings()
+        .all()
+    )
+    if wanted:
+        rows = [row for row in rows if wanted in (row["name"], str(row["id"]))]
+    elif not rows:
+        connection.exec_driver_sql(read_sql("crm/insert_project.sql"))
+        return _project(connection, None)
+    if len(rows) != 1:
+        raise ChannelError(
+            f"{len(rows)} projects fit; name one with --project (its name or id)"
+            if rows
+            else f"no project is called {wanted}"
+        )
+    return rows[0]
+
+
+def _agent(connection: Connection, owner: RowMapping, name: str) -> UUID:
+    found = connection.execute(
+        sa.text(
+            "SELECT id FROM agents WHERE project_id = :project AND name = :name "
+            "AND deleted_at IS NULL ORDER BY created_at, id LIMIT 1"
+        ),
+        {"project": owner["id"], "name": name},
+    ).scalar()
+    if found is None:
+        found = connection.execute(
+            sa.text(
+                "INSERT INTO agents (project_id, tenant_id, name, created_at, updated_at) "
+                "VALUES (:project, :tenant, :name, now(), now()) RETURNING id"
+            ),
+            {"project": owner["id"], "tenant": owner["tenant_id"], "name": name},
+        ).scalar_one()
+    return UUID(str(found))
+
+
+def _save(connection: Connection, values: Mapping[str, Any]) -> UUID:
+    """Update the project's channel of this server and session, or insert it."""
+    for statement in ("crm/update_channel.sql", "crm/insert_channel.sql"):
+        found = connection.exec_driver_sql(read_sql(statement), dict(values)).scalar()
+        if found is not None:
+            return UUID(str(found))
+    raise ChannelError("the channel was not stored")
+
+
+def _channel(row: RowMapping) -> Channel:
+    config = row["config"] or {}
+    session = config.get("session_id") or row["external_id"] or ""
+    return Channel(
+        id=row["id"],
+        key=channel_key(session, row["id"]),
+        name=row["name"],
+        project_id=row["project_id"],
+        tenant_id=row["tenant_id"],
+        user_id=row["owner_id"],
+        agent_id=row["default_agent_id"] or HISTORY_AGENT,
+        pipeline_id=row["pipeline_id"],
+        session_timeout=timedelta(minutes=row["timeout_minutes"] or DEFAULT_TIMEOUT_MINUTES),
+        allow_groups=bool(row["allow_groups"]),
+        base_url=(config.get("base_url") or "").rstrip("/"),
+        session=session,
+        auth=config.get("auth") or {},
+    )

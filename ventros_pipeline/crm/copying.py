@@ -1,0 +1,31 @@
+"""Polars frames into temporary tables by COPY."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from psycopg import Cursor, sql
+
+# No value holds this: the decoder removes U+0000, and E000 is a private-use character that is
+# quoted like any other text when a person really sends it.
+NULL = "\ue000null"
+
+
+def copy_frame(cursor: Cursor[Any], frame: pl.DataFrame, table: str) -> None:
+    """Append `frame` to the temporary `table`, whose columns of the same names take it."""
+    if frame.is_empty():
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL {})").format(
+        sql.Identifier("pg_temp", table),
+        sql.SQL(", ").join(map(sql.Identifier, frame.columns)),
+        sql.Literal(NULL),
+    )
+    body = frame.write_csv(
+        include_header=False,
+        null_value=NULL,
+        quote_style="necessary",
+        datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z",
+    )
+    with cursor.copy(statement) as copy:
+        copy.write(body)

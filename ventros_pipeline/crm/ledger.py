@@ -1,0 +1,130 @@
+"""What was done, as data: runs and their progress, balances, coverage. Readable while a run goes on.
+
+What belongs here: writing a run's progress and reading the figures of reports and checks. What does
+not: the load itself, which writes its own balance inside its transaction (`load.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.sql import read_sql
+
+COUNTS = ("seen", "inserted", "updated", "unchanged", "duplicate", "filtered", "quarantined")
+PROGRESS = ("days_read", "days_loaded", "messages_read", "requests", "retries")
+
+
+@dataclass(frozen=True)
+class ChannelState:
+    """What is known of a channel between runs; null where nothing is."""
+
+    own_addresses: frozenset[str] = frozenset()
+    engine: str | None = None
+    waha_version: str | None = None
+    directory_read_at: datetime | None = None
+    watermark: datetime | None = None
+
+
+def start_run(engine: Engine, channel: Channel, run_id: str, first: date, last: date) -> None:
+    """Open the ledger of a run for one channel; a second call for the same run changes nothing."""
+    _execute(
+        engine,
+        "ledger/start_run.sql",
+        {"run_id": run_id, "channel_id": channel.id, "from_day": first, "to_day": last},
+    )
+
+
+def add_progress(engine: Engine, channel: Channel, run_id: str, **counts: int) -> None:
+    """Add to a run's counters: any of `PROGRESS`, `contacts_created`, `sessions_created`."""
+    columns = ("contacts_created", "sessions_created", *PROGRESS)
+    values = {**dict.fromkeys(columns, 0), **counts}
+    _execute(
+        engine, "ledger/add_progress.sql", {"run_id": run_id, "channel_id": channel.id, **values}
+    )
+
+
+def end_run(engine: Engine, channel: Channel, run_id: str, error: str | None = None) -> None:
+    """Close a run: completed, or failed with what a person should know."""
+    _execute(
+        engine,
+        "ledger/end_run.sql",
+        {
+            "run_id": run_id,
+            "channel_id": channel.id,
+            "status": "failed" if error else "completed",
+            "error": error,
+        },
+    )
+
+
+def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
+    """Return the days that this run has loaded already: a step that is retried goes on there."""
+    rows = _rows(engine, "ledger/loaded_days.sql", {"run_id": run_id, "channel_id": channel.id})
+    return {row["day"] for row in rows}
+
+
+def channel_state(engine: Engine, channel: Channel) -> ChannelState:
+    """Return what is known of a channel."""
+    rows = _rows(engine, "ledger/channel_state.sql", {"channel_id": channel.id})
+    if not rows:
+        return ChannelState()
+    row = dict(rows[0])
+    return ChannelState(own_addresses=frozenset(row.pop("own_addresses")), **row)
+
+
+def balances(engine: Engine, channel: Channel, run_ids: list[str]) -> list[dict[str, Any]]:
+    """Return the balance lines of some runs: day, the seven counts, reasons."""
+    return _rows(engine, "ledger/balances.sql", {"channel_id": channel.id, "run_ids": run_ids})
+
+
+def totals(engine: Engine, channel: Channel, run_ids: list[str]) -> dict[str, int]:
+    """Return the sums of some runs: counts, contacts and sessions made, requests, retries."""
+    rows = _rows(engine, "ledger/totals.sql", {"channel_id": channel.id, "run_ids": run_ids})
+    return {name: int(value or 0) for name, value in rows[0].items()}
+
+
+def overview(engine: Engine, channel: Channel) -> dict[str, Any]:
+    """Return the figures of a channel as it stands in the CRM now (`ledger/overview.sql`)."""
+    return _rows(engine, "ledger/overview.sql", {"channel_id": channel.id})[0]
+
+
+def latest_balance(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
+    """Return the newest balance line of every day that was ever loaded, oldest day first."""
+    return _rows(engine, "ledger/latest_balance.sql", {"channel_id": channel.id})
+
+
+def breakdown(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
+    """Return messages by `what` (kind, status, direction) and `value`, most first."""
+    return _rows(engine, "ledger/breakdown.sql", {"channel_id": channel.id})
+
+
+def per_chat(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
+    """Return messages by WAHA chat address: address, chat_type, messages, first_at, last_at."""
+    return _rows(engine, "ledger/per_chat.sql", {"channel_id": channel.id})
+
+
+def coverage(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
+    """Return the days of a channel by coverage state: state, days, from_day, to_day, rows."""
+    return _rows(engine, "ledger/coverage.sql", {"channel_id": channel.id})
+
+
+def current_runs(engine: Engine, channel: Channel, run_ids: list[str]) -> list[dict[str, Any]]:
+    """Return the progress of some runs, for whoever watches them."""
+    return _rows(engine, "ledger/current_runs.sql", {"channel_id": channel.id, "run_ids": run_ids})
+
+
+def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(read_sql(statement), dict(values))
+
+
+def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        result = connection.exec_driver_sql(read_sql(statement), dict(values))
+        return [dict(row) for row in result.mappings()]

@@ -1,0 +1,333 @@
+"""A window of messages into the CRM: one transaction, set-based, unchanged rows untouched.
+
+What belongs here: the order of the statements in `sql/load/` and the transaction around them. What
+does not: what a message means (`transform/`), or which days make a window (`importer.py`).
+
+Correctness rests on an advisory lock per channel and on unique constraints, never on an
+orchestrator's queue: backfills started from the UI pass by every queue limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from psycopg import Cursor
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
+from ventros_pipeline.crm.copying import copy_frame
+from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
+from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.transform import messages
+
+STAGED_MESSAGES = [
+    "day",
+    "chat_id",
+    "stanza_id",
+    "message_id",
+    "contact_id",
+    "waha_id",
+    "address",
+    "at",
+    "time_trusted",
+    "from_me",
+    "content_type",
+    "text",
+    "media_url",
+    "media_mimetype",
+    "status_rank",
+    "can_play",
+    "mentions",
+    "reply_to_stanza",
+    "metadata",
+    "edited_at",
+    "read_at",
+]
+OUTCOMES = ("inserted", "updated", "unchanged", "duplicate")
+
+
+class ConcurrentWriteError(Exception):
+    """The CRM's own writer stored one of these messages a moment ago; the window is tried again."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that cannot be a message, kept with its payload.
+
+    Attributes:
+        day: UTC day it was read in.
+        row_key: WAHA's name of the row, or a hash of it.
+        reason: machine-readable, `snake_case`.
+        payload: the row as archived.
+    """
+
+    day: date
+    row_key: str
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is to be loaded in one transaction.
+
+    Attributes:
+        days: UTC days, each with the distinct rows that the archive knows of it.
+        judged: decoded rows, divided.
+        rejected: rows that go to quarantine.
+        evidence: (LID, phone address, source) pairs that the rows themselves hold.
+    """
+
+    days: dict[date, int]
+    judged: messages.Judged
+    rejected: Sequence[Rejected]
+    evidence: Sequence[tuple[str, str, str]]
+
+
+@dataclass
+class Loaded:
+    """What a load did, summed over its days."""
+
+    seen: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    quarantined: int = 0
+    contacts_created: int = 0
+    sessions_created: int = 0
+    by_day: dict[date, dict[str, Any]] = field(default_factory=dict)
+
+
+@contextmanager
+def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
+    """Open a transaction that holds the channel's lock, with the staging tables made."""
+    with engine.begin() as connection:
+        raw = connection.connection.driver_connection
+        if raw is None:
+            raise ConnectionError("the database connection was closed")
+        with raw.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+                (f"ventros/channel/{channel.id}",),
+            )
+            cursor.execute(read_sql("load/create_staging.sql"))
+            yield cursor
+
+
+def load_window(
+    engine: Engine,
+    channel: Channel,
+    window: Window,
+    run_id: str,
+    *,
+    attempts: int = 3,
+) -> Loaded:
+    """Load a window; rows, keys, sessions, balance, coverage and watermark commit together.
+
+    Raises:
+        ConcurrentWriteError: another writer was in the way `attempts` times in a row.
+        sqlalchemy.exc.DBAPIError, psycopg.Error: the database refused; nothing was kept.
+    """
+    for left in reversed(range(attempts)):
+        try:
+            with transaction(engine, channel) as cursor:
+                return _load(cursor, channel, window, run_id)
+        except ConcurrentWriteError:
+            if not left:
+                raise
+    raise ValueError("attempts must be at least 1")
+
+
+def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) -> Loaded:
+    loaded = Loaded()
+    save_evidence(cursor, channel, window.evidence)
+    kept = window.judged.kept
+    people, loaded.contacts_created = resolve_people(cursor, channel, _wanted(kept), run_id)
+    merged = messages.merge(messages.key(kept, people), str(channel.id))
+    copy_frame(cursor, merged.rows, "staged_rows")
+    # Never edited is before any edit, and polars has no -infinity.
+    never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
+    staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
+    copy_frame(cursor, staged, "staged_messages")
+    loaded.sessions_created = _write(cursor, _values(channel, run_id))
+    _account(cursor, channel, window, run_id, loaded)
+    return loaded
+
+
+def _wanted(kept: pl.DataFrame) -> pl.DataFrame:
+    """Return the addresses of kept rows: each conversation, and each sender in a group."""
+    chats = kept.select(
+        pl.col("chat").alias("address"),
+        pl.lit(True).alias("has_chat"),
+        pl.lit(None, dtype=pl.String).alias("push_name"),
+        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("push_at"),
+    ).unique()
+    # Only what the other side wrote carries the other side's name.
+    senders = (
+        kept.group_by("correspondent", "push_name", "from_me")
+        .agg(pl.col("at").filter("time_trusted").max().alias("push_at"))
+        .select(
+            pl.col("correspondent").alias("address"),
+            pl.lit(False).alias("has_chat"),
+            pl.when(~pl.col("from_me")).then("push_name").alias("push_name"),
+            "push_at",
+        )
+        .sort("address", "push_at", "push_name")
+    )
+    return pl.concat([chats.sort("address"), senders]).match_to_schema(WANTED_SCHEMA)
+
+
+def _values(channel: Channel, run_id: str) -> dict[str, Any]:
+    return {
+        "channel_id": channel.id,
+        "project_id": channel.project_id,
+        "tenant_id": channel.tenant_id,
+        "user_id": channel.user_id,
+        "agent_id": channel.agent_id,
+        "pipeline_id": channel.pipeline_id,
+        "channel_type_id": WAHA_CHANNEL_TYPE_ID,
+        "timeout": channel.session_timeout,
+        # The CRM stores a Go duration.
+        "timeout_ns": channel.session_timeout // timedelta(microseconds=1) * 1000,
+        "run_id": run_id,
+    }
+
+
+def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
+    """Run the loader's statements in order; return the sessions made."""
+    for statement in ("adopt_messages", "resolve_messages", "plan_sessions"):
+        cursor.execute(read_sql(f"load/{statement}.sql"), values)
+    cursor.execute("SELECT count(*) FROM staged_messages WHERE is_new")
+    expected = _scalar(cursor)
+    cursor.execute(read_sql("load/upsert_sessions.sql"), values)
+    sessions_created = _scalar(cursor)
+    cursor.execute(read_sql("load/insert_messages.sql"), values)
+    if cursor.rowcount != expected:
+        raise ConcurrentWriteError(
+            f"{expected - cursor.rowcount} messages were written by another process meanwhile; "
+            "nothing of this window was kept; run the same days again"
+        )
+    for statement in (
+        "update_messages",
+        "move_messages",
+        "delete_sessions",
+        "link_replies",
+        "touch_contacts",
+        "touch_chats",
+        "advance_watermark",
+    ):
+        cursor.execute(read_sql(f"load/{statement}.sql"), values)
+    return sessions_created
+
+
+def _account(
+    cursor: Cursor[Any], channel: Channel, window: Window, run_id: str, loaded: Loaded
+) -> None:
+    """Write balance, coverage and quarantine of each day, and sum them into `loaded`."""
+    cursor.execute(read_sql("load/count_outcomes.sql"), {"channel_id": channel.id})
+    outcomes = {day: dict(zip(OUTCOMES, counts, strict=True)) for day, *counts in cursor.fetchall()}
+    filtered: dict[date, dict[str, int]] = {}
+    for day, reason, rows in window.judged.filtered.iter_rows():
+        filtered.setdefault(day, {})[reason] = rows
+    quarantined: dict[date, dict[str, int]] = {}
+    for row in _distinct(window.rejected):
+        reasons = quarantined.setdefault(row.day, {})
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        cursor.execute(
+            read_sql("load/upsert_quarantine.sql"),
+            {
+                "channel_id": channel.id,
+                "row_hash": row.row_key,
+                "day": row.day,
+                "reason": row.reason,
+                "payload": row.payload,
+                "run_id": run_id,
+            },
+        )
+    for day, seen in window.days.items():
+        counts = {
+            "seen": seen,
+            **dict.fromkeys(OUTCOMES, 0),
+            **outcomes.get(day, {}),
+            "filtered": sum(filtered.get(day, {}).values()),
+            "quarantined": sum(quarantined.get(day, {}).values()),
+        }
+        reasons = {**filtered.get(day, {}), **quarantined.get(day, {})}
+        identified = {"channel_id": channel.id, "run_id": run_id, "day": day}
+        cursor.execute(
+            read_sql("load/insert_balance.sql"),
+            {**identified, **counts, "reasons": json.dumps(reasons)},
+        )
+        cursor.execute(read_sql("load/upsert_coverage.sql"), {**identified, "rows": seen})
+        loaded.by_day[day] = counts
+        for name, count in counts.items():
+            setattr(loaded, name, getattr(loaded, name) + count)
+
+
+def _distinct(rejected: Sequence[Rejected]) -> list[Rejected]:
+    """Return the newest version of each rejected row."""
+    return list({row.row_key: row for row in rejected}.values())
+
+
+def _scalar(cursor: Cursor[Any]) -> int:
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def save_directory(
+    engine: Engine,
+    channel: Channel,
+    *,
+    entries: pl.DataFrame,
+    evidence: Sequence[tuple[str, str, str]],
+    own_addresses: Sequence[str],
+    engine_name: str,
+    waha_version: str,
+    listed_at: datetime,
+    wanted: pl.DataFrame,
+    run_id: str,
+) -> int:
+    """Store what WAHA lists now, and make the contacts and chats of the listed conversations.
+
+    Args:
+        entries: `address`, `has_chat`, `book_name`, `push_name`, `subject`.
+        evidence: (LID, phone address, source) pairs.
+        wanted: `identities.WANTED_SCHEMA` of the conversations that the channel imports.
+
+    Returns:
+        How many contacts were made.
+    """
+    with transaction(engine, channel) as cursor:
+        save_evidence(cursor, channel, evidence)
+        cursor.execute(
+            read_sql("load/save_directory.sql"),
+            {
+                "channel_id": channel.id,
+                "listed_at": listed_at,
+                "addresses": entries["address"].to_list(),
+                "has_chat": entries["has_chat"].to_list(),
+                "book_names": entries["book_name"].to_list(),
+                "push_names": entries["push_name"].to_list(),
+                "subjects": entries["subject"].to_list(),
+            },
+        )
+        _, created = resolve_people(cursor, channel, wanted, run_id)
+        cursor.execute(
+            read_sql("load/save_channel_state.sql"),
+            {
+                "channel_id": channel.id,
+                "own_addresses": list(own_addresses),
+                "engine": engine_name,
+                "waha_version": waha_version,
+                "listed_at": listed_at,
+            },
+        )
+        return created

@@ -1,0 +1,310 @@
+"""The movements of an import, without Dagster: WAHA -> directory, WAHA -> archive, archive -> CRM.
+
+What belongs here: the order in which the rooms are asked. What does not: any rule of theirs. Assets
+call these functions; so does a test that needs no orchestrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.archive import Archive, DayWritten, Row
+from ventros_pipeline.crm import ledger
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.identities import WANTED_SCHEMA
+from ventros_pipeline.crm.load import Loaded, Rejected, Window, load_window, save_directory
+from ventros_pipeline.settings import Settings
+from ventros_pipeline.transform import messages
+from ventros_pipeline.transform.conversations import filter_reason
+from ventros_pipeline.transform.times import DAY, Calendar, second_of
+from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
+from ventros_pipeline.waha.directory import read_directory
+from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.reading import Page, choose_reader
+from ventros_pipeline.waha.secrets import strip_secrets
+from ventros_pipeline.waha.wire import decode_rows
+
+# Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
+WINDOW_ROWS = 50_000
+# LIDs belong to contacts, so only an address of one kind can stand for the other.
+LID_SUFFIX, PHONE_SUFFIX = "@lid", "@c.us"
+
+
+@dataclass
+class Importer:
+    """One channel's import, for one run.
+
+    Attributes:
+        run_id: UUID text; every row written knows it.
+        now: the moment the run began, UTC; the future starts a day after it.
+    """
+
+    engine: Engine
+    archive: Archive
+    settings: Settings
+    channel: Channel
+    run_id: str
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _counted: RequestStats = field(default_factory=RequestStats, init=False)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The account's days."""
+        return Calendar(self.settings.history_start, self.now)
+
+    def client(self) -> WahaClient:
+        """Return a client for the channel's session; its requests are counted from zero."""
+        self._counted = RequestStats()
+        return WahaClient(
+            WahaServer(
+                base_url=self.channel.base_url,
+                session=self.channel.session,
+                api_key=self.channel.api_key() or "",
+                connect_timeout=self.settings.connect_timeout,
+                read_timeout=self.settings.read_timeout,
+                attempts=self.settings.request_attempts,
+                body_limit=self.settings.body_limit_mb * 1024 * 1024,
+            )
+        )
+
+    def read_directory(self) -> int:
+        """List chats, contacts, LIDs and groups; return how many contacts that made.
+
+        Raises:
+            WahaError: a list could not be read; what was known before is kept.
+        """
+        with self.client() as client:
+            probe = client.probe()
+            directory = read_directory(client)
+            self._count_requests(client)
+        entries = pl.DataFrame(
+            [
+                (e.address, e.has_chat, e.book_name, e.push_name, e.subject)
+                for e in sorted(directory.entries.values(), key=lambda entry: entry.address)
+            ],
+            schema={
+                "address": pl.String,
+                "has_chat": pl.Boolean,
+                "book_name": pl.String,
+                "push_name": pl.String,
+                "subject": pl.String,
+            },
+            orient="row",
+        )
+        return save_directory(
+            self.engine,
+            self.channel,
+            entries=entries,
+            evidence=sorted(directory.pairs),
+            own_addresses=sorted(probe.me.own_addresses),
+            engine_name=probe.engine.value,
+            waha_version=probe.version or "",
+            listed_at=self.now,
+            wanted=self._listed_conversations(entries, probe),
+            run_id=self.run_id,
+        )
+
+    def refresh_directory(self) -> None:
+        """List again when the last listing is older than the settings allow."""
+        read_at = ledger.channel_state(self.engine, self.channel).directory_read_at
+        oldest = self.now - timedelta(seconds=self.settings.directory_max_age)
+        if read_at is None or read_at < oldest:
+            self.read_directory()
+
+    def read_days(
+        self, days: Sequence[date], *, chats: Sequence[str] | None = None
+    ) -> Iterator[DayWritten]:
+        """Read contiguous days from WAHA into the archive; yield each when it is written.
+
+        A day is written when the reader has passed it, so a run that is killed keeps what it has
+        read, and memory holds the days in flight and no more.
+
+        Args:
+            days: contiguous UTC days, ascending.
+            chats: only these chats; the days then stay incomplete.
+
+        Raises:
+            WahaError, ArchiveError: nothing of the current day was kept.
+        """
+        with self.client() as client:
+            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            calendar = self.calendar
+            pending: dict[date, list[Row]] = {day: [] for day in days}
+            if calendar.start in pending:
+                for page in reader.read_unplaced(
+                    client, calendar.start_second, calendar.horizon, chats
+                ):
+                    self._sort_in(page, pending, calendar)
+            end = second_of(days[-1]) + DAY
+            for page in reader.read(client, second_of(days[0]), end, chats):
+                self._sort_in(page, pending, calendar)
+                for day in [d for d in pending if second_of(d) + DAY <= page.complete_before]:
+                    yield self._write(day, pending.pop(day), client)
+
+    def load_days(self, days: Sequence[date]) -> Iterator[Loaded]:
+        """Load archived days into the CRM, a window at a time; yield what each window did.
+
+        Days that this run has loaded already are passed over: a step that is tried again goes on
+        where it was.
+
+        Raises:
+            ArchiveError: a day was never read.
+            crm.load.ConcurrentWriteError, sqlalchemy.exc.DBAPIError: nothing of the window was kept.
+        """
+        done = ledger.loaded_days(self.engine, self.channel, self.run_id)
+        state = ledger.channel_state(self.engine, self.channel)
+        for window_days in self._windows([day for day in days if day not in done]):
+            window = self._window(window_days, state.own_addresses)
+            loaded = load_window(self.engine, self.channel, window, self.run_id)
+            ledger.add_progress(
+                self.engine,
+                self.channel,
+                self.run_id,
+                days_loaded=len(window_days),
+                contacts_created=loaded.contacts_created,
+                sessions_created=loaded.sessions_created,
+            )
+            yield loaded
+
+    def oldest_day(self) -> date:
+        """Return the first day of the calendar that WAHA holds a message of (today if none)."""
+        with self.client() as client:
+            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            oldest = reader.oldest(client)
+            self._count_requests(client)
+        return self.now.date() if oldest is None else self.calendar.day_of(oldest)
+
+    def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:
+        reason = filter_reason(probe.me.own_addresses, allow_groups=self.channel.allow_groups)
+        return (
+            entries.filter("has_chat")
+            .with_columns(chat="address")
+            .filter(reason.is_null())
+            .select(
+                "address",
+                "has_chat",
+                pl.lit(None, dtype=pl.String).alias("push_name"),
+                pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("push_at"),
+            )
+            .match_to_schema(WANTED_SCHEMA)
+        )
+
+    def _sort_in(self, page: Page, pending: dict[date, list[Row]], calendar: Calendar) -> None:
+        """Put the rows of a page to their days; a row of a day that is not asked for is left."""
+        for raw in page.rows:
+            envelope = envelope_of(raw)
+            rows = pending.get(calendar.day_of(envelope.timestamp))
+            if rows is not None:
+                rows.append(Row(envelope.row_key, strip_secrets(raw)))
+
+    def _write(self, day: date, rows: list[Row], client: WahaClient) -> DayWritten:
+        written = self.archive.write(self.channel.key, day, rows, read_at=self.now)
+        self._count_requests(client, days_read=1, messages_read=written.read)
+        return written
+
+    def _count_requests(self, client: WahaClient, **counts: int) -> None:
+        """Add to the run's ledger what the client has asked since the last time."""
+        before, self._counted = self._counted, client.stats
+        ledger.add_progress(
+            self.engine,
+            self.channel,
+            self.run_id,
+            requests=self._counted.requests - before.requests,
+            retries=self._counted.retries - before.retries,
+            **counts,
+        )
+
+    def _windows(self, days: Sequence[date]) -> Iterator[list[date]]:
+        """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
+        window: list[date] = []
+        rows = 0
+        for day in days:
+            count = self.archive.count(self.channel.key, day)
+            if window and rows + count > WINDOW_ROWS:
+                yield window
+                window, rows = [], 0
+            window.append(day)
+            rows += count
+        if window:
+            yield window
+
+    def _window(self, days: Sequence[date], own_addresses: frozenset[str]) -> Window:
+        archived = self.archive.read(self.channel.key, days)
+        decoded = decode_rows(archived["payload"].to_list(), own_addresses)
+        rejected = [
+            Rejected(
+                day=archived["day"][bad.index],
+                row_key=archived["row_key"][bad.index],
+                reason=bad.reason,
+                payload=archived["payload"][bad.index].decode(errors="replace"),
+            )
+            for bad in decoded.rejected
+        ]
+        frame = decoded.frame.join(
+            archived.with_row_index("index").select(
+                pl.col("index").cast(pl.Int64), "day", "row_key", "read_at"
+            ),
+            on="index",
+            how="inner",
+            maintain_order="left",
+        )
+        judged = messages.judge(
+            frame,
+            self.calendar,
+            own_addresses=own_addresses,
+            allow_groups=self.channel.allow_groups,
+        )
+        seen = dict(archived.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
+        return Window(
+            days={day: seen.get(day, 0) for day in days},
+            judged=judged,
+            rejected=rejected,
+            evidence=_evidence(judged.kept),
+        )
+
+
+def _evidence(kept: pl.DataFrame) -> list[tuple[str, str, str]]:
+    """Return the (LID, phone address, source) pairs that messages name in passing."""
+    pairs = pl.concat(
+        [
+            kept.select(pl.col("chat").alias("one"), pl.col("chat_alt").alias("other")),
+            kept.select(pl.col("sender").alias("one"), pl.col("sender_alt").alias("other")),
+        ]
+    )
+    one, other = pl.col("one"), pl.col("other")
+    return (
+        pl.concat(
+            [
+                pairs.select(one.alias("lid"), other.alias("phone")),
+                pairs.select(other.alias("lid"), one.alias("phone")),
+            ]
+        )
+        .drop_nulls()
+        .filter(
+            pl.col("lid").str.ends_with(LID_SUFFIX), pl.col("phone").str.ends_with(PHONE_SUFFIX)
+        )
+        .unique()
+        .sort("lid", "phone")
+        .with_columns(source=pl.lit("messages"))
+        .rows()
+    )
+
+
+def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict[str, int]:
+    """Return the earliest time of each archived row, epoch seconds, by WAHA's id.
+
+    Read from the rows' envelopes, not through the decoder, so that a proof which compares with the
+    CRM does not repeat the loader's own mistake.
+    """
+    times: dict[str, int] = {}
+    for payload in archive.read(channel, days)["payload"]:
+        envelope = envelope_of(payload)
+        if envelope.timestamp is not None:
+            second = int(envelope.timestamp)
+            times[envelope.row_key] = min(second, times.get(envelope.row_key, second))
+    return times

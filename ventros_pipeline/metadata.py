@@ -1,0 +1,65 @@
+"""What is shown beside assets and checks: counts, tables, schemas. Never text, phones or keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from ventros_pipeline.crm.ledger import COUNTS
+
+
+def row_count(rows: int) -> dict[str, int]:
+    """Return the metadata that Dagster plots over partitions."""
+    return {"dagster/partition_row_count": rows}
+
+
+def balance_table(by_day: Mapping[tuple[str, date], Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """Return the balance of each channel and day that held anything."""
+    columns = [
+        dg.TableColumn("channel", "string"),
+        dg.TableColumn("day", "date"),
+        *(dg.TableColumn(name, "int") for name in COUNTS),
+    ]
+    records = [
+        dg.TableRecord({"channel": channel, "day": str(day), **{n: counts[n] for n in COUNTS}})
+        for (channel, day), counts in sorted(by_day.items())
+        if counts["seen"]
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def sample_table(rows: list[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """Return rows of equal shape as a table; an empty list is a table without columns."""
+    names = list(rows[0]) if rows else []
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: _plain(row[name]) for name in names}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in names]),
+    )
+
+
+def column_schema(table: sa.Table) -> dict[str, dg.MetadataValue]:  # type: ignore[type-arg]
+    """Return a CRM table's columns for the asset's page."""
+    return {
+        "dagster/column_schema": dg.MetadataValue.table_schema(
+            dg.TableSchema(
+                [
+                    dg.TableColumn(
+                        column.name,
+                        str(column.type).lower(),
+                        constraints=dg.TableColumnConstraints(
+                            nullable=bool(column.nullable), unique=column.primary_key
+                        ),
+                    )
+                    for column in table.columns
+                ]
+            )
+        )
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

@@ -1,0 +1,78 @@
+"""What assets and checks are given: a thin lifecycle around the rooms.
+
+What belongs here: opening and closing. What does not: rules, queries, settings' meaning.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+import dagster as dg
+from pydantic import PrivateAttr
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.archive import Archive
+from ventros_pipeline.crm import ledger
+from ventros_pipeline.crm.channels import Channel, get_channel
+from ventros_pipeline.environment import open_archive, open_engine
+from ventros_pipeline.failures import explained
+from ventros_pipeline.importer import Importer
+from ventros_pipeline.settings import Settings, get_settings
+
+
+class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The CRM's database and the raw archive of this process, opened once for a run."""
+
+    _settings: Settings = PrivateAttr()
+    _engine: Engine = PrivateAttr()
+    _archive: Archive = PrivateAttr()
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Open the database; the same one that the commands of this home use."""
+        self._settings = get_settings()
+        self._engine = open_engine(self._settings)
+        self._archive = open_archive(self._settings)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close the connections."""
+        self._engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """The CRM's database."""
+        return self._engine
+
+    @property
+    def archive(self) -> Archive:
+        """The raw archive."""
+        return self._archive
+
+    def channel(self, key: str) -> Channel:
+        """Return a channel by its partition key."""
+        return get_channel(self._engine, key)
+
+    @contextmanager
+    def importing(
+        self, channel: str, run_id: str, days: Sequence[date], *, last_step: bool
+    ) -> Iterator[Importer]:
+        """Give the importer of one channel for one run, and keep the run's ledger.
+
+        Args:
+            channel: partition key.
+            run_id: Dagster's run id.
+            days: what the run reads or loads.
+            last_step: whether the run is complete when this step is.
+
+        Raises:
+            dagster.Failure: in the words of `failures.explained`; the ledger says failed.
+        """
+        found = self.channel(channel)
+        ledger.start_run(self._engine, found, run_id, days[0], days[-1])
+        try:
+            yield Importer(self._engine, self._archive, self._settings, found, run_id)
+        except Exception as error:
+            failure = explained(error, channel, days)
+            ledger.end_run(self._engine, found, run_id, error=failure.description)
+            raise failure from None
+        if last_step:
+            ledger.end_run(self._engine, found, run_id)

@@ -1,0 +1,265 @@
+"""From decoded rows to the CRM's messages: verdicts, keys, merged versions.
+
+What belongs here: what becomes of each row, and how several versions or copies of one message are
+one. What does not: reading rows (`waha/`), storing messages (`crm/load.py`).
+
+The three steps are `judge` (which rows are messages to keep), `key` (which of them are the same
+message) and `merge` (what that message is). Merging commutes: rows may come in any order, twice, or
+under two addresses, and the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from ventros_pipeline.transform import conversations, ids, kinds, status
+from ventros_pipeline.transform.times import Calendar, with_time
+
+KEY = ["chat_id", "stanza_id"]
+
+# Later in this order is newer; a placeholder ("waiting for this message") is older than anything.
+VERSION_ORDER = ["kind_is_known", "edited_at", "read_at", "waha_id"]
+
+CONTENT = [
+    "contact_id",
+    "content_type",
+    "can_play",
+    "text",
+    "media_url",
+    "media_mimetype",
+    "mentions",
+    "raw_kind",
+    "sender",
+    "latitude",
+    "longitude",
+    "location_name",
+    "location_address",
+    "media_filename",
+    "media_size",
+    "media_seconds",
+    "media_sha256",
+    "vcards",
+    "forwarded",
+    "edited",
+    "ad",
+    "details",
+]
+
+METADATA_SOURCES = [
+    "ack",
+    "address",
+    "reply_to_stanza",
+    "time_trusted",
+    "time_problem",
+    "timestamp_raw",
+    *(name for name in CONTENT if name not in ("contact_id", "content_type", "can_play", "text")),
+]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Decoded rows, divided.
+
+    Attributes:
+        kept: rows of conversations that are imported, with their time (`with_time`) and the
+            address of the contact they belong to (`correspondent`).
+        filtered: `day`, `reason` and `rows` (Int64): distinct rows left out, by reason.
+    """
+
+    kept: pl.DataFrame
+    filtered: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Messages:
+    """What a window holds.
+
+    Attributes:
+        rows: a line for each distinct row of WAHA: day, chat_id, stanza_id, waha_id, is_primary.
+        messages: a line for each message key, its versions merged; the columns of the loader's
+            `staged_messages`.
+    """
+
+    rows: pl.DataFrame
+    messages: pl.DataFrame
+
+
+def judge(
+    decoded: pl.DataFrame,
+    calendar: Calendar,
+    *,
+    own_addresses: Collection[str],
+    allow_groups: bool,
+) -> Judged:
+    """Divide decoded rows into those to import and those left out, with the reason.
+
+    Args:
+        decoded: `waha.wire.MESSAGE_SCHEMA` plus `day`, `row_key` and `read_at`; several versions of
+            one row share a `row_key`.
+        calendar: the account's days.
+        own_addresses: the account's own phone address and LID.
+        allow_groups: whether the channel takes group messages.
+    """
+    reason = conversations.filter_reason(own_addresses, allow_groups=allow_groups)
+    judged = decoded.with_columns(reason.alias("reason"))
+    filtered = (
+        judged.filter(pl.col("reason").is_not_null())
+        .group_by("day", "reason")
+        .agg(pl.col("row_key").n_unique().cast(pl.Int64).alias("rows"))
+        .sort("day", "reason")
+    )
+    kept = with_time(judged.filter(pl.col("reason").is_null()).drop("reason"), calendar)
+    return Judged(
+        kept.with_columns(conversations.correspondent(own_addresses).alias("correspondent")),
+        filtered,
+    )
+
+
+def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """Add conversation, contact, kind and status rank to kept rows.
+
+    Args:
+        kept: what `judge` kept.
+        people: `address`, `contact_id`, `chat_id` for every address in `chat` and `correspondent`.
+    """
+    chats = people.select(pl.col("address").alias("chat"), "chat_id")
+    contacts = people.select(pl.col("address").alias("correspondent"), "contact_id")
+    return (
+        kept.join(chats, on="chat", how="left", maintain_order="left")
+        .join(contacts, on="correspondent", how="left", maintain_order="left")
+        .with_columns(
+            kinds.content_type().alias("content_type"),
+            kinds.can_play().alias("can_play"),
+            kinds.is_known().alias("kind_is_known"),
+            status.status_rank().alias("status_rank"),
+            pl.from_epoch("edited_at", time_unit="s").dt.replace_time_zone("UTC"),
+        )
+    )
+
+
+def merge(keyed: pl.DataFrame, channel_id: str) -> Messages:
+    """Make one message of all rows with the same key.
+
+    The content comes from the newest version (by edit, then by reading) that knows its kind; the
+    time is the earliest trusted one; the status the highest; the id the one of the earliest row.
+
+    Args:
+        keyed: rows with their key, from `key`.
+        channel_id: part of the message key, and so of the message's id.
+    """
+    newest = keyed.sort(VERSION_ORDER, nulls_last=False).group_by(KEY, maintain_order=True).last()
+    earliest = _earliest(keyed)
+    messages = (
+        newest.select(*KEY, *CONTENT)
+        .join(earliest, on=KEY, how="inner", maintain_order="left")
+        .with_columns(
+            pl.Series(
+                "message_id",
+                ids.message_ids(channel_id, newest["chat_id"], newest["stanza_id"]),
+                dtype=pl.String,
+            )
+        )
+    )
+    messages = messages.with_columns(
+        pl.Series("metadata", _metadata(messages), dtype=pl.String),
+        pl.Series("mentions", _text_arrays(messages["mentions"]), dtype=pl.String),
+    )
+    return Messages(_rows(keyed, messages), messages)
+
+
+def _earliest(keyed: pl.DataFrame) -> pl.DataFrame:
+    """Return what does not come from the newest version: first time and id, highest status."""
+    by_time = [~pl.col("time_trusted"), pl.col("at"), pl.col("waha_id"), pl.col("read_at")]
+    return (
+        keyed.sort(by_time)
+        .group_by(KEY, maintain_order=True)
+        .agg(
+            pl.col("day", "at", "time_trusted", "time_problem", "waha_id").first(),
+            pl.col("chat").first().alias("address"),
+            pl.col("timestamp_raw").first(),
+            pl.col("from_me").max(),
+            pl.col("status_rank").max(),
+            pl.col("edited_at").max(),
+            pl.col("read_at").max(),
+            pl.col("reply_to").drop_nulls().first().alias("reply_to_stanza"),
+            pl.col("ack").sort_by("status_rank", "read_at").last(),
+        )
+    )
+
+
+def _rows(keyed: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
+    """Return a line for each distinct row; the primary one is the row that names the message."""
+    primary = messages.select(*KEY, pl.col("waha_id").alias("primary_id"))
+    return (
+        keyed.unique("row_key", keep="first", maintain_order=True)
+        .join(primary, on=KEY, how="inner", maintain_order="left")
+        .with_columns(
+            (
+                (pl.col("waha_id") == pl.col("primary_id"))
+                & pl.struct(*KEY, "waha_id").is_first_distinct()
+            ).alias("is_primary")
+        )
+        .select("day", *KEY, "waha_id", "is_primary")
+    )
+
+
+def _metadata(messages: pl.DataFrame) -> list[str]:
+    """Return what has no column of its own in the CRM, as JSON text without null members."""
+    return [_metadata_of(row) for row in messages.select(METADATA_SOURCES).iter_rows(named=True)]
+
+
+def _metadata_of(row: dict[str, Any]) -> str:
+    location = _present(
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        name=row["location_name"],
+        address=row["location_address"],
+    )
+    media = _present(
+        filename=row["media_filename"],
+        size=row["media_size"],
+        seconds=row["media_seconds"],
+        sha256=row["media_sha256"],
+    )
+    untrusted = None if row["time_trusted"] else row["time_problem"]
+    members = _present(
+        ack=row["ack"],
+        kind=row["raw_kind"],
+        chat=row["address"],
+        sender=row["sender"],
+        location=location or None,
+        contacts=row["vcards"] or None,
+        filename=row["media_filename"],
+        media=media or None,
+        quoted_id=row["reply_to_stanza"],
+        forwarded=row["forwarded"] or None,
+        edited=row["edited"] or None,
+        ad=_parsed(row["ad"]),
+        details=_parsed(row["details"]),
+        timestamp_problem=untrusted,
+        timestamp_raw=row["timestamp_raw"] if untrusted else None,
+    )
+    return msgspec.json.encode(members).decode()
+
+
+def _present(**members: object) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _parsed(text: str | None) -> object:
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _text_arrays(column: pl.Series) -> list[str | None]:
+    """Return lists of text as Postgres array literals; an empty list is null, as the CRM has it."""
+    return [
+        "{" + ",".join(msgspec.json.encode(item).decode() for item in items) + "}"
+        if items is not None and len(items)
+        else None
+        for items in column.to_list()
+    ]

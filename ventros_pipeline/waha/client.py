@@ -1,0 +1,484 @@
+"""The HTTP client of one WAHA session: every request this project sends to WAHA starts here.
+
+What belongs here: addresses of endpoints, their parameters, authentication, retries, size limits,
+and turning an answer into Python values or an error. What does not: in which order messages are
+read (`reading.py`) and what is in them (`wire.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import stamina
+
+from ventros_pipeline.waha.errors import (
+    WahaConfigurationError,
+    WahaError,
+    WahaProtocolError,
+    WahaTransientError,
+    error_for,
+    not_ready,
+    where,
+)
+from ventros_pipeline.waha.ids import normalise
+from ventros_pipeline.waha.jsontext import repair, split_array
+
+ALL_CHATS = "all"
+
+# Longest wait a server's Retry-After is granted, in seconds: a proxy that says "tomorrow" must not
+# hold a run.
+RETRY_AFTER_LIMIT = 60.0
+# WAHA closes idle connections after 5 s. A connection dropped a second earlier on our side is never
+# the one it is just closing (a benchmark died on exactly that reset).
+_KEEPALIVE = 4.0
+_LISTING_PAGE = 500
+_ERROR_BODY = 64 * 1024
+
+_SESSION = "/api/sessions/{session}"
+_VERSION = "/api/server/version"
+_VERSION_OLD = "/api/version"
+_CHATS = "/api/{session}/chats"
+_MESSAGES = "/api/{session}/chats/{chatId}/messages"
+_CONTACTS = "/api/contacts/all"
+_LIDS = "/api/{session}/lids"
+_GROUPS = "/api/{session}/groups"
+
+_RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_ENGINE_DATA = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+Params = Mapping[str, str | int]
+
+
+class Engine(StrEnum):
+    """The WhatsApp engine behind a WAHA server."""
+
+    NOWEB = "NOWEB"
+    GOWS = "GOWS"
+    WEBJS = "WEBJS"
+    WPP = "WPP"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class WahaServer:
+    """Where one WAHA session is and how patiently to talk to it.
+
+    Attributes:
+        base_url: WAHA's own address, e.g. `http://waha:3000`, without `/api`.
+        session: session name, `^[a-zA-Z0-9_-]{1,54}$`.
+        api_key: the plain key, or empty for a server without one.
+        connect_timeout: seconds.
+        read_timeout: seconds; WAHA itself waits up to 15 s for a session.
+        attempts: tries for one request while the failure is transient.
+        body_limit: largest answer read into memory, bytes.
+    """
+
+    base_url: str
+    session: str
+    api_key: str = field(default="", repr=False)
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    attempts: int = 5
+    body_limit: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RequestStats:
+    """What a client has asked so far: counts, bytes received, seconds spent in requests."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Me:
+    """The account itself, as the session knows it; addresses normalised."""
+
+    id: str | None = None
+    lid: str | None = None
+    push_name: str | None = None
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Every address under which the account's own messages may stand."""
+        return frozenset(a for a in (self.id, self.lid) if a)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the server is, asked before anything is read.
+
+    Attributes:
+        version: as WAHA says it, e.g. `2026.4.1`, or None when the key may not ask.
+        version_tuple: its leading numbers, e.g. `(2026, 4, 1)`; empty when unknown.
+        engine: see `Engine`.
+        tier: `CORE`, `PLUS` or None.
+        session_status: always `WORKING` in a probe that was returned.
+        me: the account's own addresses and name.
+    """
+
+    version: str | None
+    version_tuple: tuple[int, ...]
+    engine: Engine
+    tier: str | None
+    session_status: str
+    me: Me
+
+
+class WahaClient:
+    """Synchronous client of one WAHA session; a context manager; usable from a few threads.
+
+    Args:
+        server: where and how patiently.
+        transport: an httpx transport to use instead of the network (tests).
+
+    Raises:
+        WahaConfigurationError: from any method, when somebody has to change a setting.
+        WahaNotReadyError: from any method, when the session is not WORKING.
+        WahaTransientError: from any method, after the last attempt.
+        WahaProtocolError: from any method, when the answer is not WAHA's.
+    """
+
+    def __init__(self, server: WahaServer, *, transport: httpx.BaseTransport | None = None) -> None:
+        if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", server.base_url):
+            raise WahaConfigurationError(
+                "The base URL of WAHA must be http:// or https:// and a host, without a query."
+            )
+        if not re.fullmatch(r"[a-zA-Z0-9_-]{1,54}", server.session):
+            raise WahaConfigurationError(
+                "A WAHA session name has 1 to 54 letters, digits, `_` or `-`."
+            )
+        self.server = server
+        self._lock = threading.Lock()
+        self._stats = RequestStats()
+        self._http = httpx.Client(
+            base_url=server.base_url.rstrip("/"),
+            headers=_headers(server.api_key),
+            timeout=httpx.Timeout(server.read_timeout, connect=server.connect_timeout),
+            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @property
+    def stats(self) -> RequestStats:
+        """What this client has asked so far."""
+        with self._lock:
+            return self._stats
+
+    def probe(self) -> Probe:
+        """Ask what the server is and whether the session can be read.
+
+        The session is asked first because that endpoint answers at once, while every data endpoint
+        waits 5 to 15 s before it says that a session is not WORKING. A key scoped to one session
+        may not ask for the version (403): the engine then comes from the session.
+
+        Returns:
+            The probe of a WORKING session.
+
+        Raises:
+            WahaNotReadyError: the session exists and is not WORKING.
+        """
+        session = self._object(_SESSION)
+        status = str(session.get("status"))
+        if status != "WORKING":
+            raise not_ready(self.server.session, _SESSION, status)
+        version = self._version()
+        inner = session.get("engine")
+        engine = version.get("engine") or (inner.get("engine") if isinstance(inner, dict) else None)
+        text = _text(version.get("version"))
+        return Probe(
+            version=text,
+            version_tuple=_version_tuple(text),
+            engine=Engine(engine) if engine in set(Engine) else Engine.UNKNOWN,
+            tier=_text(version.get("tier")),
+            session_status=status,
+            me=_me(session.get("me")),
+        )
+
+    def chats(self) -> list[dict[str, Any]]:
+        """List every chat as the engine describes it (`merge=false`: LID halves on their own)."""
+        return self._listing(_CHATS, {"merge": "false", "sortBy": "id", "sortOrder": "asc"}, "id")
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """List every contact as the engine describes it; groups and LIDs may be among them."""
+        params = {"session": self.server.session, "sortBy": "id", "sortOrder": "asc"}
+        return self._listing(_CONTACTS, params, "id")
+
+    def lids(self) -> list[dict[str, Any]]:
+        """List every known pair `{"lid": "…@lid", "pn": "…@c.us"}`."""
+        return self._listing(_LIDS, {}, "lid")
+
+    def groups(self) -> list[dict[str, Any]]:
+        """List every group with its participants; a list on every engine.
+
+        NOWEB answers an object keyed by group id, the other engines an array.
+        """
+        return self._listing(_GROUPS, {"sortBy": "id", "sortOrder": "asc"}, "id")
+
+    def messages(
+        self,
+        chat_id: str,
+        *,
+        limit: int,
+        offset: int = 0,
+        gte: int | None = None,
+        lte: int | None = None,
+        order: Literal["asc", "desc"] = "asc",
+        from_me: bool | None = None,
+    ) -> list[bytes]:
+        """Read one page of messages.
+
+        Args:
+            chat_id: a chat, or `all` (NOWEB and GOWS).
+            limit: rows WAHA takes from its store, at least 1; it may drop some of them afterwards,
+                so a page may be shorter than `limit`, even empty, with more behind it.
+            offset: rows to skip, counted before that dropping.
+            gte: lower bound of the timestamp, seconds, inclusive.
+            lte: upper bound of the timestamp, seconds, inclusive.
+            order: by timestamp; rows of one second have no order.
+            from_me: only own (True) or only others' (False) messages.
+
+        Returns:
+            The JSON text of each row, as WAHA sent it.
+        """
+        if limit < 1 or offset < 0:
+            # WAHA answers `[]` to limit=0, everything to a negative limit, 500 to a bad offset.
+            raise ValueError("limit must be at least 1 and offset at least 0")
+        params: dict[str, str | int] = {
+            "limit": limit,
+            "offset": offset,
+            "sortOrder": order,
+            "downloadMedia": "false",
+            "merge": "false",
+        }
+        if gte is not None:
+            params["filter.timestamp.gte"] = gte
+        if lte is not None:
+            params["filter.timestamp.lte"] = lte
+        if from_me is not None:
+            params["filter.fromMe"] = "true" if from_me else "false"
+        return self._rows(self._get(_MESSAGES, params, chat_id), _MESSAGES)
+
+    def _version(self) -> dict[str, Any]:
+        for endpoint in (_VERSION, _VERSION_OLD):
+            try:
+                return self._object(endpoint)
+            except (WahaConfigurationError, WahaProtocolError) as error:
+                if error.status not in (403, 404):
+                    raise
+        return {}
+
+    def _listing(self, endpoint: str, params: Params, key: str) -> list[dict[str, Any]]:
+        """Page through a listing until a page brings nothing that is new.
+
+        That ends both on an empty page and on a server that ignores `offset` or `limit`.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        offset = 0
+        while True:
+            page = {**params, "limit": _LISTING_PAGE, "offset": offset}
+            items = self._items(self._get(endpoint, page), endpoint)
+            known = len(found)
+            for item in items:
+                found.setdefault(_listing_key(item, key), item)
+            if len(found) == known:
+                return list(found.values())
+            offset += _LISTING_PAGE
+
+    def _items(self, body: bytes, endpoint: str) -> list[dict[str, Any]]:
+        answer = self._decode(body, endpoint)
+        values: Iterable[Any] = answer.values() if isinstance(answer, dict) else answer
+        if not isinstance(answer, dict | list):
+            raise self._strange(endpoint, "the answer is no list")
+        return [item for item in values if isinstance(item, dict)]
+
+    def _object(self, endpoint: str) -> dict[str, Any]:
+        answer = self._decode(self._get(endpoint, {}), endpoint)
+        if not isinstance(answer, dict):
+            raise self._strange(endpoint, "the answer is no object")
+        return answer
+
+    def _decode(self, body: bytes, endpoint: str) -> Any:
+        try:
+            return msgspec.json.decode(repair(body))
+        except _ENGINE_DATA:
+            raise self._strange(endpoint, _what_instead(body)) from None
+
+    def _rows(self, body: bytes, endpoint: str) -> list[bytes]:
+        try:
+            return [bytes(row) for row in _RAW_LIST.decode(body)]
+        except _ENGINE_DATA:
+            pass
+        try:
+            return split_array(body)
+        except ValueError:
+            raise self._strange(endpoint, _what_instead(body)) from None
+
+    def _strange(self, endpoint: str, what: str) -> WahaProtocolError:
+        return WahaProtocolError(
+            f"{where(self.server.session, endpoint)}: {what}. Check that the base URL is WAHA's "
+            "own address and not a dashboard, a login page or another service.",
+            endpoint=endpoint,
+            session=self.server.session,
+        )
+
+    def _get(self, endpoint: str, params: Params, chat_id: str = "") -> bytes:
+        path = endpoint.replace("{session}", quote(self.server.session, safe=""))
+        path = path.replace("{chatId}", quote(chat_id, safe=""))
+        retrying = stamina.retry_context(
+            on=_worth_another_try,
+            attempts=self.server.attempts,
+            timeout=None,
+            wait_initial=0.5,
+            wait_max=20.0,
+            wait_jitter=1.0,
+        )
+        for attempt in retrying:
+            with attempt:
+                return self._once(endpoint, path, params, retry=attempt.num > 1)
+        raise AssertionError("stamina either returns or raises")
+
+    def _once(self, endpoint: str, path: str, params: Params, *, retry: bool) -> bytes:
+        started, received = time.monotonic(), 0
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                body = self._body(response, endpoint)
+                received = len(body)
+                if response.is_success:
+                    return body
+                raise error_for(
+                    response.status_code,
+                    body,
+                    session=self.server.session,
+                    endpoint=endpoint,
+                    retry_after=_retry_after(response.headers.get("Retry-After")),
+                )
+        except httpx.HTTPError as error:
+            raise self._unreachable(endpoint, error) from None
+        finally:
+            self._count(time.monotonic() - started, received, retry=retry)
+
+    def _body(self, response: httpx.Response, endpoint: str) -> bytes:
+        limit = self.server.body_limit if response.is_success else _ERROR_BODY
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > limit:
+                break
+        if len(body) > limit and response.is_success:
+            raise WahaProtocolError(
+                f"{where(self.server.session, endpoint)}: the answer is larger than {limit:,} "
+                "bytes. Ask for smaller pages, or raise the limit on an answer's size.",
+                endpoint=endpoint,
+                session=self.server.session,
+            )
+        return bytes(body)
+
+    def _unreachable(self, endpoint: str, error: httpx.HTTPError) -> WahaError:
+        # The text of an httpx error may quote the URL with the chat's number: only its class is
+        # told.
+        return WahaTransientError(
+            f"{where(self.server.session, endpoint)}: no answer ({type(error).__name__}). Check "
+            "that WAHA runs and that the base URL, its port and its certificate are right.",
+            endpoint=endpoint,
+            session=self.server.session,
+        )
+
+    def _count(self, seconds: float, received: int, *, retry: bool) -> None:
+        with self._lock:
+            was = self._stats
+            self._stats = replace(
+                was,
+                requests=was.requests + 1,
+                retries=was.retries + retry,
+                bytes=was.bytes + received,
+                seconds=was.seconds + seconds,
+            )
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    # WAHA offers no compression; asking for none keeps the body limit a limit on what is sent.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    return {**headers, "X-Api-Key": api_key} if api_key else headers
+
+
+def _worth_another_try(error: Exception) -> bool | float:
+    if not isinstance(error, WahaTransientError):
+        return False
+    return True if error.retry_after is None else error.retry_after
+
+
+def _retry_after(value: str | None, now: Callable[[], datetime] | None = None) -> float | None:
+    """Read `Retry-After`, seconds or HTTP date, clamped to 0 … `RETRY_AFTER_LIMIT` seconds."""
+    if value is None:
+        return None
+    text = value.strip()
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
+        return min(float(text), RETRY_AFTER_LIMIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    clock = now() if now else datetime.now(UTC)
+    return min(max((aware - clock).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
+
+
+def _what_instead(body: bytes) -> str:
+    start = body[:200].lstrip()
+    if not start:
+        return "the answer is empty"
+    return "the answer is a web page, not JSON" if start[:1] == b"<" else "the answer is no JSON"
+
+
+def _version_tuple(version: str | None) -> tuple[int, ...]:
+    match = re.match(r"\d{1,6}(?:\.\d{1,6})*", version or "")
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _me(value: object) -> Me:
+    if not isinstance(value, dict):
+        return Me()
+    address, lid = _text(value.get("id")), _text(value.get("lid"))
+    return Me(
+        normalise(address) if address else None,
+        normalise(lid) if lid else None,
+        _text(value.get("pushName")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _listing_key(item: dict[str, Any], key: str) -> str:
+    """Name a listed item; WEBJS ids are objects, and an item without an id is still an item."""
+    value = item.get(key)
+    if isinstance(value, dict):
+        value = value.get("_serialized") or value.get("$1")
+    return value if isinstance(value, str) else repr(item)

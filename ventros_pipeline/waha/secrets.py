@@ -1,0 +1,48 @@
+"""What must never reach the archive: media keys, message secrets, thumbnails.
+
+What belongs here: the names of such fields and their removal from a row's JSON text. What does not:
+the archive itself, and the API key (the client holds it, hidden from `repr`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from ventros_pipeline.waha.jsontext import value_end
+
+# The engines write them as mediaKey, messageSecret, jpegThumbnail (NOWEB, WEBJS), JPEGThumbnail
+# (GOWS) and thumbnail (the location of every engine). A key must follow `{` or `,` and its quote
+# must be bare: inside a string every quote has a backslash before it, and a quote that closes a
+# string is never followed by a letter, so text that talks about "mediaKey" cannot match.
+_SECRET = re.compile(
+    rb'[{,]\s*"(?:media_?key|message_?secret|jpeg_?thumbnail|png_?thumbnail|thumbnail)"\s*:\s*+'
+    rb"(?!null[\s,}])",
+    re.IGNORECASE,
+)
+
+
+def strip_secrets(raw: bytes) -> bytes:
+    """Replace the value of every secret or thumbnail field by `null`, at any depth.
+
+    The rest of the text stays byte for byte, so that the archive keeps what WAHA said. The value
+    may be a string (GOWS), `{"type":"Buffer",…}` (NOWEB), an index-keyed object `{"0":12,…}`
+    (WEBJS), or anything nested: it is skipped by counting brackets outside strings, not by a
+    parser, so deep nesting costs nothing.
+
+    Args:
+        raw: JSON text of one row, or of any value.
+
+    Returns:
+        The same text without secrets.
+    """
+    match = _SECRET.search(raw)
+    if match is None:
+        return raw
+    parts: list[bytes] = []
+    kept = 0
+    while match is not None:
+        parts += (raw[kept : match.end()], b"null")
+        kept = value_end(raw, match.end())
+        match = _SECRET.search(raw, kept)
+    parts.append(raw[kept:])
+    return b"".join(parts)
