@@ -1,6 +1,6 @@
 -- `version` counts the messages a session has absorbed: it moves whenever the CRM's optimistic lock
 -- must notice, and it is the same whatever order the days came in.
-WITH totals AS (
+WITH answered AS (
     SELECT
         session_id, contact_id,
         min(at) AS started_at,
@@ -8,15 +8,14 @@ WITH totals AS (
         count(*) AS messages,
         count(*) FILTER (WHERE NOT from_me) AS from_contact,
         count(*) FILTER (WHERE from_me) AS from_agent,
-        min(at) FILTER (WHERE NOT from_me) AS first_contact_at
-    FROM planned_sessions
+        min(first_contact_at) AS first_contact_at,
+        min(at) FILTER (WHERE from_me AND at >= first_contact_at) AS first_response_at
+    FROM (
+        SELECT *, min(at) FILTER (WHERE NOT from_me) OVER (PARTITION BY session_id)
+            AS first_contact_at
+        FROM planned_sessions
+    ) AS timed
     GROUP BY session_id, contact_id
-), answered AS (
-    SELECT t.*, (
-        SELECT min(p.at) FROM planned_sessions AS p
-        WHERE p.session_id = t.session_id AND p.from_me AND p.at >= t.first_contact_at
-    ) AS first_response_at
-    FROM totals AS t
 ), written AS (
     INSERT INTO public.sessions AS existing (
         id, version, contact_id, tenant_id, channel_type_id, pipeline_id, started_at, ended_at,

@@ -41,7 +41,7 @@ def _check(asset: dg.AssetsDefinition, proof: Proof, ask: Ask) -> dg.AssetChecks
     @dg.asset_check(asset=asset, name=proof.name, description=proof.promise, blocking=True)
     def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
         keys = context.op_execution_context.partition_keys
-        findings = [ask(pipeline, span, context.run_id) for span in spans(keys)]
+        findings = [ask(pipeline, span, context.run.run_id) for span in spans(keys)]
         return _result(proof, findings)
 
     return check

@@ -157,6 +157,7 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
     staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
     copy_frame(cursor, staged, "staged_messages")
+    cursor.execute(read_sql("load/analyze_staging.sql"))
     loaded.sessions_created = _write(cursor, _values(channel, run_id))
     _account(cursor, channel, window, run_id, loaded)
     return loaded

@@ -12,48 +12,12 @@ from typing import Any
 
 from ventros_pipeline.replay.ids import to_shown
 
-WORDS = [
-    "boleto",
-    "pix",
-    "azul",
-    "orçamento",
-    "garantia",
-    "confirmar",
-    "loja",
-    "frete",
-    "bom",
-    "cliente",
-    "amanhã",
-    "prazo",
-    "nota",
-    "fiscal",
-    "entrega",
-    "reunião",
-    "tamanho",
-    "estoque",
-    "perfeito",
-    "você",
-    "às",
-    "não",
-    "é",
-    "já",
-    "até",
-    "obrigado",
-    "consegue",
-    "valor",
-    "chave",
-    "cor",
-    "dia",
-    "horas",
-    "café",
-    "ação",
-    "troca",
-    "anexo",
-    "pedido",
-    "vencimento",
-    "segue",
-    "ok",
-]
+_WORDS_TEXT = (
+    "boleto pix azul orçamento garantia confirmar loja frete bom cliente amanhã prazo"
+    " nota fiscal entrega reunião tamanho estoque perfeito você às não é já até obrigado"
+    " consegue valor chave cor dia horas café ação troca anexo pedido vencimento segue ok"
+)
+WORDS = _WORDS_TEXT.split()
 _ENDINGS = ("", "", "", " 👍🏽", " 🎉", "\nlinha 2", ' "aspas" & <tag> \\ barra', "\u2028fim")
 _SENTENCES = 2048
 _BLOBS = 64

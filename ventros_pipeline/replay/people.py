@@ -10,51 +10,15 @@ from typing import Any
 
 from ventros_pipeline.replay.ids import to_shown
 
-FIRST = [
-    "Ana",
-    "Bruno",
-    "Carla",
-    "Davi",
-    "Elisa",
-    "Fábio",
-    "Gabi",
-    "Hugo",
-    "Íris",
-    "João",
-    "Kátia",
-    "Léo",
-    "Marina",
-    "Nuno",
-    "Olívia",
-]
-FIRST += ["Paulo", "Rita", "Sílvia", "Téo", "Úrsula", "Vera", "Zé"]
-LAST = [
-    "Alves",
-    "Barros",
-    "Costa",
-    "Dias",
-    "Esteves",
-    "Farias",
-    "Gomes",
-    "Lima",
-    "Moura",
-    "Nunes",
-    "Prado",
-    "Ramos",
-    "Souza",
-]
-GROUP_WORDS = [
-    "pedidos",
-    "fiscal",
-    "entrega",
-    "anexos",
-    "loja",
-    "bairro",
-    "obra",
-    "turma",
-    "frete",
-    "família",
-]
+_FIRST_TEXT = (
+    "Ana Bruno Carla Davi Elisa Fábio Gabi Hugo Íris João Kátia Léo Marina Nuno Olívia"
+    " Paulo Rita Sílvia Téo Úrsula Vera Zé"
+)
+FIRST = _FIRST_TEXT.split()
+_LAST_TEXT = "Alves Barros Costa Dias Esteves Farias Gomes Lima Moura Nunes Prado Ramos Souza"
+LAST = _LAST_TEXT.split()
+_GROUP_WORDS_TEXT = "pedidos fiscal entrega anexos loja bairro obra turma frete família"
+GROUP_WORDS = _GROUP_WORDS_TEXT.split()
 _AREAS = ("11", "21", "27", "31", "41", "51", "62", "71", "81", "85", "91")
 _EMOJI = ("", "", "", " 🙏", " 👨‍👩‍👧", " ❤️")
 

@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -294,14 +294,20 @@ def _server(app: ASGIApp) -> _Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, or asyncio leaves Nagle's algorithm on and every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(512)  # who knows the port may connect at once
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class ReplayServer:
@@ -347,8 +353,7 @@ class ReplayServer:
     @property
     def url(self) -> str:
         """The base URL; the port is known as soon as the server is started."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return _url(self._host, self._port)
 
     def start(self) -> "ReplayServer":
         """Listen, and return when requests are answered."""
@@ -392,6 +397,7 @@ def serve(
     engine: str = "noweb",
     latency_ms: float = 0,
     api_key: str = DEFAULT_KEY,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve an account folder until interrupted.
 
@@ -402,11 +408,15 @@ def serve(
         engine: the WAHA engine to imitate.
         latency_ms: time added to every answer.
         api_key: the key clients must send.
+        ready: told the base URL as soon as clients may connect.
     """
     account = Account.load(directory)
     try:
         app = create_app(account, api_key=api_key, latency_ms=latency_ms, engine=engine)
-        _server(app).run(sockets=[_listen(host, port)])
+        listener = _listen(host, port)
+        if ready is not None:
+            ready(_url(host, listener.getsockname()[1]))
+        _server(app).run(sockets=[listener])
     finally:
         account.close()
 

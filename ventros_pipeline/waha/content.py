@@ -173,6 +173,8 @@ def pick(item: Json, *names: str) -> Any:
 
 def integer(value: object) -> int | None:
     """Return a 64-bit integer from a number, a numeric string or Baileys' `{low, high}`."""
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
     if isinstance(value, dict):
         low, high = value.get("low"), value.get("high")
         if not isinstance(low, int) or not isinstance(high, int):

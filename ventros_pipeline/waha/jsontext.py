@@ -34,7 +34,7 @@ def repair(raw: bytes) -> bytes:
     Returns:
         JSON text that decodes to clean strings. Bytes that are not UTF-8 become U+FFFD too.
     """
-    if _BROKEN.search(raw):
+    if (b"\\u" in raw or b"\x00" in raw) and _BROKEN.search(raw):
         raw = _ESCAPE.sub(_mend, raw)
     try:
         raw.decode()

@@ -32,9 +32,9 @@ ORDERED_UNTIL = 10_000_000_000
 FIRST_SECOND = 1_230_768_000
 
 DAY = 86_400
-# A window is asked to hold a little more than a page: a full page wastes no request, and the rows
-# that do not fit cost the server only the sorting of a few hundred more.
-_FILL = 1.25
+# A window is asked to hold about two pages: a full page wastes no request, and the rows that do not
+# fit cost the server only the sorting of one page more.
+_FILL = 2.0
 _GROWTH = 8
 _MIN_SPAN = 60
 # A page that has to be larger than the page size (a burst in one second, a stretch of dropped rows,
@@ -294,7 +294,8 @@ class _Walk:
         return fresh, last
 
     def _advance(self, last: int, count: int) -> None:
-        full = count >= self.limit
+        # A few dropped rows do not make a page short: 499 of 500 says nothing about the rest.
+        full = count >= self.limit * 9 // 10
         width = (last if full else self.bound) - self.cursor + 1
         wanted = math.ceil(width * _FILL * self.page_size / count)
         self.span = max(_MIN_SPAN, min(wanted, self.span * _GROWTH))
@@ -303,9 +304,10 @@ class _Walk:
         at_end = self.bound >= self.end
         self.cursor = last
         self.bound = min(last + self.span, self.end)
-        # A short page that reached the end is most likely the last one: the next request is asked
-        # wide, so that it is also the confirmation.
-        self.limit = _wider(self.page_size) if at_end and not full else self.page_size
+        # A page that reached the end half empty is most likely the last one: the next request is
+        # asked wide, so that it is also the confirmation.
+        over = at_end and count <= self.limit // 2
+        self.limit = _wider(self.page_size) if over else self.page_size
 
     def _crowded(self, count: int) -> bool:
         """Say whether a page that moved nothing may hide rows behind those it shows."""

@@ -84,6 +84,7 @@ _COLUMNS: Mapping[str, pl.DataType] = {
 MESSAGE_SCHEMA = pl.Schema(_COLUMNS)
 
 _ACK_BY_NAME = {"ERROR": -1, "PENDING": 0, "SERVER": 1, "DEVICE": 2, "READ": 3, "PLAYED": 4}
+_SENDER_ALTS = ("participantAlt", "participantPn", "participantLid", "senderPn", "senderLid")
 _MANY_PEOPLE = frozenset(
     {AddressKind.GROUP, AddressKind.STATUS, AddressKind.BROADCAST, AddressKind.NEWSLETTER}
 )
@@ -311,14 +312,13 @@ def _noweb_core(row: _Row, data: Json, key: Json, parsed: MessageId) -> _Core:
         # Before `remoteJidAlt` Baileys told the sender's other address, which in a chat of two is
         # the chat's only when the message is not our own.
         alt = address_of(pick(key, "senderPn", "senderLid"))
-    alts = ("participantAlt", "participantPn", "participantLid", "senderPn", "senderLid")
     return _Core(
         text_of(key.get("id")),
         address_of(row.from_) or address_of(key.get("remoteJid")) or parsed.chat,
         from_me,
         address_of(row.participant) or address_of(key.get("participant")) or parsed.participant,
         alt,
-        address_of(next((key[a] for a in alts if key.get(a)), None)),
+        address_of(pick(key, *_SENDER_ALTS)),
         text_of(data.get("pushName")),
     )
 
@@ -443,6 +443,8 @@ _NUMBER = re.compile(r'"?\s*(-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{
 
 def _timestamp(raw: str) -> int | None:
     """Return the whole number of a JSON number or numeric string, or None."""
+    if raw.isascii() and raw.isdigit() and len(raw) < 19:
+        return int(raw)
     match = _NUMBER.fullmatch(raw)
     if match is None:
         return None
@@ -451,7 +453,7 @@ def _timestamp(raw: str) -> int | None:
 
 
 def _ack(value: object, name: object) -> int | None:
-    number = real(value)
+    number = value if type(value) is int else real(value)
     if number is None and isinstance(name, str):
         return _ACK_BY_NAME.get(name)
     return int(number) if number is not None and number in (-1, 0, 1, 2, 3, 4) else None

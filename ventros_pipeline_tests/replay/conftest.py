@@ -21,8 +21,22 @@ def account_a() -> Iterator[Account]:
     account.close()
 
 
+@pytest.fixture(scope="session")
+def shared_server_a(account_a: Account) -> Iterator[ReplayServer]:
+    """One server for every test that only reads; leave its account as it is."""
+    with ReplayServer(account_a, api_key=KEY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def waha(shared_server_a: ReplayServer) -> Iterator[httpx.Client]:
+    with client(shared_server_a) as session:
+        yield session
+
+
 @pytest.fixture
 def server_a(account_a: Account) -> Iterator[ReplayServer]:
+    """A server whose switches a test may change; the account is shared."""
     with ReplayServer(account_a, api_key=KEY) as server:
         yield server
 
@@ -32,12 +46,6 @@ def own_server_a() -> Iterator[ReplayServer]:
     """A server whose account a test may change."""
     with ReplayServer(ACCOUNT_A, api_key=KEY) as server:
         yield server
-
-
-@pytest.fixture
-def waha(server_a: ReplayServer) -> Iterator[httpx.Client]:
-    with client(server_a) as session:
-        yield session
 
 
 def client(server: ReplayServer) -> httpx.Client:

@@ -13,9 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.server import ReplayServer
-from ventros_pipeline_tests.replay.conftest import KEY
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "reference" / "recorded"
 
@@ -129,11 +127,12 @@ def plain(exchange: Exchange, body: Any) -> Any:
 
 @NEEDS_RECORDINGS
 @pytest.mark.parametrize("exchange", COMPARED, ids=lambda exchange: exchange.name)
-def test_a_recorded_request_is_answered_as_recorded(account_a: Account, exchange: Exchange) -> None:
-    with ReplayServer(account_a, api_key=KEY) as server:
-        vars(server.control).update(STATE.get(exchange.number, {}))
-        response = ask(server, exchange)
-    assert_same(exchange, response)
+def test_a_recorded_request_is_answered_as_recorded(
+    shared_server_a: ReplayServer, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for switch, value in STATE.get(exchange.number, {}).items():
+        monkeypatch.setattr(shared_server_a.control, switch, value)
+    assert_same(exchange, ask(shared_server_a, exchange))
 
 
 def assert_same(exchange: Exchange, response: httpx.Response) -> None:

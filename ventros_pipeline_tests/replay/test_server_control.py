@@ -1,5 +1,9 @@
 """What a test can do to a running replay server, seen from the client's side of the socket."""
 
+import gzip
+import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -197,6 +201,32 @@ def test_a_reset_connection_is_a_read_error(server_a: ReplayServer) -> None:
         assert session.get(MESSAGES).status_code == 200
 
 
+def test_a_slow_answer_is_still_the_true_one(server_a: ReplayServer) -> None:
+    server_a.control.fault = once(Fault.slow(0.01))
+    with client(server_a) as session:
+        assert newest(session) == newest(session)
+
+
+def test_serve_says_where_it_listens_and_stops_when_interrupted() -> None:
+    program = (
+        "from ventros_pipeline.replay.server import serve;"
+        "import sys; serve(sys.argv[1], port=0, ready=lambda url: print(url, flush=True))"
+    )
+    command = [sys.executable, "-c", program, str(ACCOUNT_A)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert httpx.get(f"{url}/ping").json() == {"message": "pong"}
+        server.send_signal(signal.SIGINT)
+        server.wait(10)
+
+
+def test_a_port_in_use_is_an_error(server_a: ReplayServer) -> None:
+    port = int(server_a.url.rsplit(":", 1)[1])
+    with pytest.raises(OSError, match="in use"):
+        ReplayServer(server_a.account, port=port).start()
+
+
 def test_the_statistics_count_requests_by_endpoint_template(server_a: ReplayServer) -> None:
     with client(server_a) as session:
         size = len(session.get(MESSAGES).content)
@@ -272,8 +302,6 @@ def test_a_folder_without_messages_is_refused(tmp_path: Any) -> None:
 def test_a_broken_message_file_is_named_with_its_line(
     tmp_path: Any, content: bytes | None, said: str
 ) -> None:
-    import gzip
-
     good = b'{"chatId":"1@lid","message":{"id":"false_1@lid_A"}}\n'
     packed = gzip.compress(good + b'{"chatId":"1@lid","message":{"id":\n')
     (tmp_path / "messages.ndjson.gz").write_bytes(packed if content is None else content)

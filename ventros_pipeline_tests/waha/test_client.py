@@ -343,10 +343,9 @@ def test_a_session_name_cannot_leave_its_path() -> None:
 
 def test_one_client_serves_several_threads() -> None:
     with client_of(script(httpx.Response(200, json=[]))) as client:
-        threads = [threading.Thread(target=client.messages, args=("all",), kwargs={"limit": 1})] * 1
-        threads += [
+        threads = [
             threading.Thread(target=client.messages, args=("all",), kwargs={"limit": 1})
-            for _ in range(15)
+            for _ in range(16)
         ]
         for thread in threads:
             thread.start()

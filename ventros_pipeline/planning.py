@@ -1,0 +1,87 @@
+"""Which days an import reads, in which runs: newest first, at most so many days a run.
+
+What belongs here: the arithmetic of days. What does not: running them (`runs.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+DAY = timedelta(days=1)
+
+
+class PlanError(ValueError):
+    """The days asked for make no plan; the message says why."""
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """Contiguous UTC days, both ends included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many days."""
+        return (self.last - self.first).days + 1
+
+
+def parse_since(text: str, today: date) -> date:
+    """Return the first day of `180d` (that many days up to today) or of an ISO date.
+
+    Raises:
+        PlanError: it is neither.
+    """
+    if text.endswith("d") and text[:-1].isdecimal() and 0 < int(text[:-1]) < 100_000:
+        return today - DAY * (int(text[:-1]) - 1)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise PlanError(f"{text!r} is neither a number of days like 180d nor a date") from None
+
+
+def plan_runs(
+    calendar_start: date,
+    today: date,
+    *,
+    since: date | None,
+    until: date | None,
+    oldest: date | None,
+    run_days: int,
+) -> list[DayRange]:
+    """Return the ranges to run, newest first.
+
+    Args:
+        calendar_start: first day of the calendar; it stands for everything before it, too.
+        today: last day of the calendar.
+        since: first day wanted; None for everything.
+        until: last day wanted; None for today.
+        oldest: first day that WAHA holds anything of; the empty days before it are left out when
+            everything is wanted, but for the first day of the calendar.
+        run_days: most days in one range.
+
+    Raises:
+        PlanError: the days end before they begin, or lie outside the calendar.
+    """
+    last = min(until or today, today)
+    first = max(since or calendar_start, calendar_start)
+    if last < first:
+        raise PlanError(
+            f"no day from {since or calendar_start} to {until or today} lies in the calendar, "
+            f"which runs from {calendar_start} (VENTROS_HISTORY_START) to {today}"
+        )
+    if since is None and oldest is not None and first < oldest <= last:
+        head = [DayRange(first, first)] if first < oldest else []
+        return [*_cut(DayRange(max(oldest, first + DAY), last), run_days), *head]
+    return list(_cut(DayRange(first, last), run_days))
+
+
+def _cut(whole: DayRange, run_days: int) -> Iterator[DayRange]:
+    last = whole.last
+    while last >= whole.first:
+        first = max(whole.first, last - DAY * (run_days - 1))
+        yield DayRange(first, last)
+        last = first - DAY

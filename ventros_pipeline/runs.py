@@ -1,0 +1,129 @@
+"""An import from the command line: the same jobs that the UI runs, run in this process.
+
+What belongs here: turning planned days into Dagster runs. What does not: which days (`planning.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from time import monotonic
+from uuid import uuid4
+
+import dagster as dg
+from dagster import DagsterInstance
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.crm import ledger
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.instance import register_channels
+from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
+from ventros_pipeline.partitions import partition_key
+from ventros_pipeline.planning import DayRange
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+class RunError(Exception):
+    """A run failed; the message is what the failed step or check said."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import as it was carried out."""
+
+    channel: str
+    run_ids: list[str]
+    first: date
+    last: date
+    seconds: float
+    totals: dict[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the figures that `ventros import --json` prints."""
+        return {
+            "run_id": self.run_ids[-1],
+            "channel": self.channel,
+            "from": self.first.isoformat(),
+            "to": self.last.isoformat(),
+            **self.totals,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def import_history(
+    defs: dg.Definitions,
+    instance: DagsterInstance,
+    engine: Engine,
+    channel: Channel,
+    plan: Sequence[DayRange],
+    *,
+    chats: Sequence[str] = (),
+    watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
+) -> Import:
+    """Run the planned days one range after the other, then the channel's report.
+
+    Args:
+        plan: ranges in the order in which they run; the first that fails ends the import, and what
+            ran before it is kept.
+        chats: only these chats.
+        watch: told of each run before it begins.
+
+    Raises:
+        RunError: a step or a check failed.
+    """
+    register_channels(instance, [channel])
+    began = monotonic()
+    run_ids = []
+    for days in plan:
+        run_id = str(uuid4())
+        watch(run_id, days)
+        _run(
+            defs,
+            instance,
+            HISTORY_IMPORT,
+            run_id,
+            tags={
+                RANGE_START: partition_key(channel.key, days.first),
+                RANGE_END: partition_key(channel.key, days.last),
+                "ventros/channel": channel.key,
+                "ventros/waha_server": channel.waha_server,
+            },
+            run_config=dg.RunConfig(ops={"raw_messages": {"config": {"chats": list(chats)}}}),
+        )
+        run_ids.append(run_id)
+    _run(defs, instance, CHANNEL_REPORT, str(uuid4()), partition_key=channel.key)
+    return Import(
+        channel.key,
+        run_ids,
+        min(days.first for days in plan),
+        max(days.last for days in plan),
+        monotonic() - began,
+        ledger.totals(engine, channel, run_ids),
+    )
+
+
+def today() -> date:
+    """Return the last day of the calendar, UTC."""
+    return datetime.now(UTC).date()
+
+
+def _run(defs: dg.Definitions, instance: DagsterInstance, job: str, run_id: str, **how) -> None:  # type: ignore[no-untyped-def]
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance, run_id=run_id, raise_on_error=False, **how
+    )
+    if result.success:
+        return
+    for event in result.all_events:
+        if event.is_step_failure:
+            raise RunError(_said(event))
+    raise RunError(f"the run {run_id} of {job} failed; its events in the UI say why")
+
+
+def _said(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    return str(data.error.message).strip() if data.error else str(event.message)
