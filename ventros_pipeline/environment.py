@@ -38,7 +38,7 @@ def load_env_file() -> None:
     Settings read `.env` by themselves; WAHA's keys are named by channels and read from the
     environment, here and in the processes that Dagster starts.
     """
-    from dotenv import dotenv_values  # noqa: PLC0415 -- only commands need it
+    from dotenv import dotenv_values
 
     for name, value in dotenv_values(".env").items():
         if value is not None:

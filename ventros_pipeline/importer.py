@@ -96,7 +96,7 @@ class Importer:
             },
             orient="row",
         )
-        return save_directory(
+        created = save_directory(
             self.engine,
             self.channel,
             entries=entries,
@@ -108,6 +108,8 @@ class Importer:
             wanted=self._listed_conversations(entries, probe),
             run_id=self.run_id,
         )
+        ledger.add_progress(self.engine, self.channel, self.run_id, contacts_created=created)
+        return created
 
     def refresh_directory(self) -> None:
         """List again when the last listing is older than the settings allow."""
@@ -154,7 +156,7 @@ class Importer:
 
         Raises:
             ArchiveError: a day was never read.
-            crm.load.ConcurrentWriteError, sqlalchemy.exc.DBAPIError: nothing of the window was kept.
+            ConcurrentWriteError, sqlalchemy.exc.DBAPIError: nothing of the window was kept.
         """
         done = ledger.loaded_days(self.engine, self.channel, self.run_id)
         state = ledger.channel_state(self.engine, self.channel)
@@ -176,7 +178,6 @@ class Importer:
         with self.client() as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             oldest = reader.oldest(client)
-            self._count_requests(client)
         return self.now.date() if oldest is None else self.calendar.day_of(oldest)
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:

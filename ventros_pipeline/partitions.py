@@ -42,8 +42,8 @@ def partition_key(channel: str, day: date) -> str:
 def spans(keys: Iterable[str]) -> list[Span]:
     """Return the contiguous spans of any set of keys.
 
-    `BackfillPolicy.single_run()` makes one run per value of the smaller dimension, so a run may hold
-    one channel and a year, or twenty channels and a day, or any rectangle between.
+    `BackfillPolicy.single_run()` makes one run per value of the smaller dimension, so a run may
+    hold one channel and a year, or twenty channels and a day, or any rectangle between.
     """
     by_channel: dict[str, set[date]] = {}
     for key in keys:

@@ -37,10 +37,22 @@ def parse_since(text: str, today: date) -> date:
     """
     if text.endswith("d") and text[:-1].isdecimal() and 0 < int(text[:-1]) < 100_000:
         return today - DAY * (int(text[:-1]) - 1)
+    return parse_day(text)
+
+
+def parse_day(text: str) -> date:
+    """Return an ISO date.
+
+    Raises:
+        PlanError: it is none.
+    """
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise PlanError(f"{text!r} is neither a number of days like 180d nor a date") from None
+        raise PlanError(
+            f"{text!r} is no day: write a date like 2026-01-31, or for --since a number of days "
+            "like 180d"
+        ) from None
 
 
 def plan_runs(

@@ -27,13 +27,13 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     _engine: Engine = PrivateAttr()
     _archive: Archive = PrivateAttr()
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Open the database; the same one that the commands of this home use."""
         self._settings = get_settings()
         self._engine = open_engine(self._settings)
         self._archive = open_archive(self._settings)
 
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Close the connections."""
         self._engine.dispose()
 
@@ -70,7 +70,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         ledger.start_run(self._engine, found, run_id, days[0], days[-1])
         try:
             yield Importer(self._engine, self._archive, self._settings, found, run_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- raised again, in words without row contents
             failure = explained(error, channel, days)
             ledger.end_run(self._engine, found, run_id, error=failure.description)
             raise failure from None

@@ -1,6 +1,7 @@
 """An import from the command line: the same jobs that the UI runs, run in this process.
 
-What belongs here: turning planned days into Dagster runs. What does not: which days (`planning.py`).
+What belongs here: turning planned days into Dagster runs. What does not: which days those are
+(`planning.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ventros_pipeline.planning import DayRange
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+# The terminal shows progress and one sentence on failure; the events are in the UI.
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 class RunError(Exception):
@@ -91,10 +94,19 @@ def import_history(
                 "ventros/channel": channel.key,
                 "ventros/waha_server": channel.waha_server,
             },
-            run_config=dg.RunConfig(ops={"raw_messages": {"config": {"chats": list(chats)}}}),
+            run_config=dg.RunConfig(
+                ops={"raw_messages": {"config": {"chats": list(chats)}}}, loggers=QUIET
+            ),
         )
         run_ids.append(run_id)
-    _run(defs, instance, CHANNEL_REPORT, str(uuid4()), partition_key=channel.key)
+    _run(
+        defs,
+        instance,
+        CHANNEL_REPORT,
+        str(uuid4()),
+        partition_key=channel.key,
+        run_config=dg.RunConfig(loggers=QUIET),
+    )
     return Import(
         channel.key,
         run_ids,
@@ -123,7 +135,11 @@ def _run(defs: dg.Definitions, instance: DagsterInstance, job: str, run_id: str,
 
 
 def _said(event: dg.DagsterEvent) -> str:
+    """Return what a failed step said, or for anything unforeseen only what kind of error it was."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return str(data.user_failure_data.description)
-    return str(data.error.message).strip() if data.error else str(event.message)
+    cause = data.error.cause if data.error and data.error.cause else data.error
+    return (
+        f"step {event.step_key}: {cause.cls_name if cause else 'failed'}; see its events in the UI"
+    )

@@ -1,6 +1,7 @@
 """`raw_messages`: WAHA's messages in the archive, exactly as returned."""
 
 import dagster as dg
+from pydantic import Field
 
 from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.metadata import row_count
@@ -11,7 +12,7 @@ from ventros_pipeline.resources import Pipeline
 class ReadConfig(dg.Config):
     """What of the days is read. The default is everything."""
 
-    chats: list[str] = []
+    chats: list[str] = Field(default_factory=list, description="Only these chats of WAHA.")
 
 
 def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:

@@ -1,7 +1,8 @@
 """The proofs of `crm/checks.py` as blocking asset checks.
 
-Checks are not partitioned and read the run's keys themselves: partitioned checks leave a row PLANNED
-for ever for each partition of a range run. A check that raises blocks by itself, so nothing is caught.
+Checks are not partitioned and read the run's keys themselves: partitioned checks leave a row
+PLANNED for ever for each partition of a range run. A check that raises blocks by itself, so nothing
+is caught.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ def _ask_once_a_channel(proof: Proof) -> Ask:
     return ask
 
 
-def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:  # noqa: ARG001
+def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
     said = archived_times(pipeline.archive, span.channel, span.days)
     return prove_times(pipeline.engine, pipeline.channel(span.channel), span.days, said)
 

@@ -1,4 +1,4 @@
-"""The CRM's channels as this pipeline needs them: who owns one, where its WAHA is, which rules hold.
+"""The CRM's channels as this pipeline needs them: owner, WAHA server, rules.
 
 What belongs here: reading and adding channels. What does not: their import lifecycle.
 """
@@ -79,7 +79,7 @@ class Channel:
 
 
 def channel_key(session: str, channel_id: UUID) -> str:
-    """Return a channel's partition key; Dagster gives a meaning to `|` and `...`, so neither occurs.
+    """Return a channel's partition key, without `|` and `...`, which mean something to Dagster.
 
     A key with `|` is accepted by Dagster and then silently missing from the partitions.
     """
@@ -154,6 +154,14 @@ def add_channel(
             },
         )
     return get_channel(engine, str(channel_id))
+
+
+def move_channel(engine: Engine, channel: Channel, base_url: str) -> None:
+    """Point a channel at another address of its WAHA server."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            read_sql("crm/move_channel.sql"), {"id": channel.id, "base_url": base_url}
+        )
 
 
 def _project(connection: Connection, wanted: str | None) -> RowMapping:

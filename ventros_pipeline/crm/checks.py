@@ -7,7 +7,7 @@ What belongs here: the questions and how their answers read. What does not: when
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -30,7 +30,7 @@ class Finding:
 
     channel: str
     found: int
-    sample: list[Mapping[str, Any]] = field(default_factory=list)
+    sample: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -25,13 +25,15 @@ BOOK, PUSH, BARE = 3, 2, 1
 
 WANTED_SCHEMA = pl.Schema(
     {
-        "address": pl.String,
-        "has_chat": pl.Boolean,
-        "push_name": pl.String,
+        "address": pl.String(),
+        "has_chat": pl.Boolean(),
+        "push_name": pl.String(),
         "push_at": pl.Datetime("us", "UTC"),
     }
 )
-PEOPLE_SCHEMA = pl.Schema({"address": pl.String, "contact_id": pl.String, "chat_id": pl.String})
+PEOPLE_SCHEMA = pl.Schema(
+    {"address": pl.String(), "contact_id": pl.String(), "chat_id": pl.String()}
+)
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: 
 
 def _staged(person: Person) -> dict[str, Any]:
     phone = identity.phone_of(person.canonical)
-    bare = Name(BARE, datetime.min, phone or person.canonical.partition("@")[0])
+    bare = Name(BARE, datetime.min.replace(tzinfo=UTC), phone or person.canonical.partition("@")[0])
     best = person.names[-1] if person.names else bare
     return {
         "contact_id": person.contact_id,

@@ -1,4 +1,4 @@
-"""What was done, as data: runs and their progress, balances, coverage. Readable while a run goes on.
+"""What was done, as data: runs and their progress, balances, coverage; readable meanwhile.
 
 What belongs here: writing a run's progress and reading the figures of reports and checks. What does
 not: the load itself, which writes its own balance inside its transaction (`load.py`).

@@ -34,7 +34,7 @@ def people_of(evidence: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
 
 
 def canonical(address: str, people: Mapping[str, frozenset[str]]) -> str:
-    """Return the address that stands for a person: the phone if one is known, else the lowest LID."""
+    """Return the address that stands for a person: its phone if known, else its lowest LID."""
     person = people.get(address)
     if person is None:
         return address

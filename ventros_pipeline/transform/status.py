@@ -1,9 +1,9 @@
-"""Delivery status from acks. Status is a rank so that it can only rise, in whatever order it comes.
+"""Delivery status from acks. Status is a rank, so that it can only rise in whatever order it comes.
 
-WAHA's ack: -1 error, 0 pending, 1 server, 2 device, 3 read, 4 played, null unknown. Ranks: 0 unknown,
-1 queued, 2 failed, 3 sent, 4 delivered, 5 read, 6 played. `failed` stands between queued and sent: a
-message that failed and was then seen on its way was sent after all. The words for the ranks are in
-`history_sync.status_of`, the one place that writes them.
+WAHA's ack: -1 error, 0 pending, 1 server, 2 device, 3 read, 4 played, null unknown. Ranks: 0
+unknown, 1 queued, 2 failed, 3 sent, 4 delivered, 5 read, 6 played. `failed` stands between queued
+and sent: a message that failed and was then seen on its way was sent after all. The words for the
+ranks are in `history_sync.status_of`, the one place that writes them.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ def with_time(rows: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     Returns:
         `rows` with `at` (Datetime, UTC; never null), `time_trusted` (Boolean) and `time_problem`
         (String, null when trusted). A millisecond value is divided and marked; a missing one
-        becomes 1970-01-01; nothing is corrected without the mark, and `metadata` keeps the raw value.
+        becomes 1970-01-01; nothing is corrected without the mark, and `metadata` keeps what was
+        said.
     """
     raw = pl.col("timestamp")
     problem = (

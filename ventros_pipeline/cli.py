@@ -1,0 +1,390 @@
+"""`ventros`: the pipeline from a terminal.
+
+What belongs here: arguments, and which function each command calls. What does not: rules, figures,
+or how things are printed (`console.py`). Heavy modules are imported by the commands that need them,
+so that `ventros --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ventros_pipeline import console
+from ventros_pipeline.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from ventros_pipeline.crm.channels import Channel
+    from ventros_pipeline.planning import DayRange
+    from ventros_pipeline.report import Report
+    from ventros_pipeline.runs import Import
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Bring the whole WhatsApp history of a WAHA channel into Ventros CRM, once and silently.",
+    pretty_exceptions_enable=False,
+)
+db = typer.Typer(no_args_is_help=True, help="The CRM's database.")
+channel_app = typer.Typer(no_args_is_help=True, help="The CRM's WhatsApp channels.")
+app.add_typer(db, name="db")
+app.add_typer(channel_app, name="channel")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+ChannelKey = Annotated[str, typer.Argument(help="Key or id of a channel (`ventros channel list`).")]
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed, 2 misused."""
+    with _errors_in_words():
+        app()
+
+
+@db.command("migrate")
+def db_migrate(as_json: Json = False) -> None:
+    """Create or update the tables; a database that has a CRM gets only `history_sync`."""
+    from ventros_pipeline.crm import migrate
+
+    with _database() as engine:
+        applied = migrate.migrate(engine)
+    console.result(
+        {"applied": [a.name for a in applied if not a.skipped]},
+        as_json=as_json,
+        show=lambda: console.table(
+            "Migrations",
+            ("file", "did"),
+            [(a.name, "left the CRM alone" if a.skipped else "applied") for a in applied]
+            or [("-", "nothing to do")],
+        ),
+    )
+
+
+@db.command("status")
+def db_status(as_json: Json = False) -> None:
+    """Say which migrations are applied and whose CRM this is."""
+    from ventros_pipeline.crm import migrate
+
+    with _database() as engine:
+        status = migrate.status(engine)
+    value = {
+        "current": status.current,
+        "latest": status.latest,
+        "pending": list(status.pending),
+        "crm": status.crm,
+    }
+    console.result(
+        value,
+        as_json=as_json,
+        show=lambda: console.table("Database", ("what", "is"), list(value.items())),
+    )
+
+
+@db.command("url")
+def db_url(as_json: Json = False) -> None:
+    """Print an address that psql takes; the embedded server is started if need be."""
+    from ventros_pipeline.crm.database import libpq_url
+    from ventros_pipeline.environment import database_url
+
+    url = libpq_url(database_url(_settings()))
+    console.result({"url": url}, as_json=as_json, show=lambda: print(url))
+
+
+@channel_app.command("add")
+def channel_add(
+    session: Annotated[str, typer.Option(help="WAHA session name.")],
+    url: Annotated[str, typer.Option(help="WAHA's address, like https://waha.example.com.")],
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Variable that holds WAHA's key; the key is not stored.")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Agent who gets the messages; made if there is none.")
+    ] = None,
+    allow_groups: Annotated[bool, typer.Option("--allow-groups", help="Import groups.")] = False,
+    project: Annotated[
+        str | None, typer.Option(help="Project by name or id, where there are several.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a WAHA session as a channel of the CRM, or renew the one that is there."""
+    from ventros_pipeline.crm.channels import add_channel
+    from ventros_pipeline.instance import open_instance, register_channels
+
+    with _database(migrated=True) as engine:
+        added = add_channel(
+            engine,
+            session=session,
+            base_url=url,
+            api_key_env=api_key_env,
+            agent=agent,
+            allow_groups=allow_groups,
+            project=project,
+        )
+        register_channels(open_instance(_settings()), [added])
+    console.result(
+        {"channel": added.key, "id": str(added.id)},
+        as_json=as_json,
+        show=lambda: console.say(f"channel {added.key}; next: ventros import {added.key}"),
+    )
+
+
+@channel_app.command("list")
+def channel_list(as_json: Json = False) -> None:
+    """List the WhatsApp channels of the CRM."""
+    from ventros_pipeline.crm.channels import list_channels
+
+    with _database(migrated=True) as engine:
+        channels = list_channels(engine)
+    console.result(
+        {"channels": [{"channel": c.key, "id": str(c.id), "name": c.name} for c in channels]},
+        as_json=as_json,
+        show=lambda: console.table(
+            "Channels",
+            ("key", "name", "WAHA", "groups"),
+            [(c.key, c.name, c.waha_server, "yes" if c.allow_groups else "no") for c in channels],
+        ),
+    )
+
+
+@app.command("import")
+def import_command(
+    channel: ChannelKey,
+    since: Annotated[
+        str | None, typer.Option(help="First day: `180d` or a date. Everything if omitted.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last day, a date. Today if omitted.")] = None,
+    chat: Annotated[
+        list[str] | None, typer.Option(help="Only this chat; may be given several times.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which runs there would be.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Import a channel's history through Dagster runs, newest days first."""
+    from ventros_pipeline.crm.channels import get_channel
+
+    with _database(migrated=True) as engine:
+        found = get_channel(engine, channel)
+        plan = _plan(engine, found, since, until)
+        if dry_run:
+            _show_plan(found, plan, as_json=as_json)
+            return
+        done = _import(engine, found, plan, chats=chat or [])
+    console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
+
+
+@app.command()
+def status(channel: ChannelKey, as_json: Json = False) -> None:
+    """Say what of a channel is in the CRM, and whether the balance closes."""
+    from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.report import report_of
+
+    with _database(migrated=True) as engine:
+        report = report_of(engine, get_channel(engine, channel))
+    console.result(report.as_json(), as_json=as_json, show=lambda: _show_report(report))
+
+
+@app.command()
+def replay(
+    directory: Annotated[Path, typer.Argument(help="Folder of an account.", exists=True)],
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 3001,
+    engine: Annotated[str, typer.Option(help="WAHA engine to imitate.")] = "noweb",
+    latency_ms: Annotated[int, typer.Option(help="Milliseconds added to every answer.")] = 0,
+) -> None:
+    """Serve a recorded or generated account as a WAHA server, until interrupted."""
+    from ventros_pipeline.replay.server import serve
+
+    if _settings().env == "production":
+        raise console.fail("VENTROS_ENV=production refuses the replay server")
+    try:
+        serve(directory, port=port, engine=engine, latency_ms=latency_ms, ready=_replaying)
+    except KeyboardInterrupt:
+        console.say("stopped")
+
+
+@app.command()
+def up() -> None:
+    """Migrate the database and serve the Dagster UI until interrupted."""
+    from ventros_pipeline.crm.channels import list_channels
+    from ventros_pipeline.instance import open_instance, register_channels
+    from ventros_pipeline.serving import serve_ui
+
+    settings = _settings()
+    with _database(migrated=True) as engine, open_instance(settings) as instance:
+        register_channels(instance, list_channels(engine))
+    console.say(f"Dagster UI: http://127.0.0.1:{settings.ui_port} (stop with Ctrl-C)")
+    raise typer.Exit(serve_ui(settings))
+
+
+@app.command()
+def demo(
+    account: Annotated[
+        Path | None, typer.Option(help="Folder of an account; the bundled one if omitted.")
+    ] = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Exit when the import is done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Import a replayed WhatsApp account end to end: WAHA, archive, CRM, checks, report."""
+    from ventros_pipeline.demo import demo_channel
+    from ventros_pipeline.report import report_of
+
+    settings = _settings()
+    if settings.env == "production":
+        raise console.fail("VENTROS_ENV=production refuses the demo")
+    with _database(migrated=True) as engine, demo_channel(engine, account) as channel:
+        console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
+        done = _import(engine, channel, _plan(engine, channel, None, None))
+        report = report_of(engine, channel)
+        console.result(
+            {"import": done.as_json(), "report": report.as_json()},
+            as_json=as_json,
+            show=lambda: _show_report(report),
+        )
+        if sys.stdout.isatty() and not no_ui and not as_json:
+            from ventros_pipeline.serving import serve_ui
+
+            console.say(f"Dagster UI: http://127.0.0.1:{settings.ui_port} (stop with Ctrl-C)")
+            raise typer.Exit(serve_ui(settings))
+
+
+def _settings() -> Settings:
+    from ventros_pipeline.environment import load_env_file
+
+    load_env_file()
+    return get_settings()
+
+
+@contextmanager
+def _database(*, migrated: bool = False) -> Iterator[Engine]:
+    from ventros_pipeline.crm import migrate
+    from ventros_pipeline.environment import open_engine
+
+    engine = open_engine(_settings())
+    try:
+        if migrated:
+            migrate.migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _plan(engine: Engine, channel: Channel, since: str | None, until: str | None) -> list[DayRange]:
+    from ventros_pipeline.environment import open_archive
+    from ventros_pipeline.importer import Importer
+    from ventros_pipeline.planning import PlanError, parse_day, parse_since, plan_runs
+    from ventros_pipeline.runs import today
+
+    settings = _settings()
+    try:
+        first = parse_since(since, today()) if since else None
+        last = parse_day(until) if until else None
+        oldest = None
+        if first is None:
+            oldest = Importer(engine, open_archive(settings), settings, channel, "").oldest_day()
+        return plan_runs(
+            settings.history_start,
+            today(),
+            since=first,
+            until=last,
+            oldest=oldest,
+            run_days=settings.run_days,
+        )
+    except PlanError as error:
+        raise console.fail(str(error), code=2) from error
+
+
+def _import(
+    engine: Engine, channel: Channel, plan: list[DayRange], *, chats: list[str] | None = None
+) -> Import:
+    from ventros_pipeline.build import build_defs
+    from ventros_pipeline.crm import ledger
+    from ventros_pipeline.instance import open_instance
+    from ventros_pipeline.runs import import_history
+
+    started: list[str] = []
+
+    def poll() -> tuple[int, int]:
+        runs = ledger.current_runs(engine, channel, started)
+        return sum(r["days_loaded"] for r in runs), sum(r["messages_read"] for r in runs)
+
+    # Dagster repeats on every load that parts of it are in beta; the lock file pins what we use.
+    warnings.simplefilter("ignore")
+    with (
+        open_instance(_settings()) as instance,
+        console.progress(channel.key, sum(days.days for days in plan), poll),
+    ):
+        return import_history(
+            build_defs(),
+            instance,
+            engine,
+            channel,
+            plan,
+            chats=chats or [],
+            watch=lambda run_id, _days: started.append(run_id),
+        )
+
+
+def _show_plan(channel: Channel, plan: list[DayRange], *, as_json: bool) -> None:
+    runs = [{"from": str(d.first), "to": str(d.last), "days": d.days} for d in plan]
+    console.result(
+        {"channel": channel.key, "dry_run": True, "runs": runs},
+        as_json=as_json,
+        show=lambda: console.table(
+            f"{channel.key}: {len(plan)} runs, newest first; nothing was read",
+            ("from", "to", "days"),
+            [(d.first, d.last, d.days) for d in plan],
+        ),
+    )
+
+
+def _show_import(done: Import) -> None:
+    console.table(
+        f"{done.channel}, {done.first} to {done.last}, in {done.seconds:.1f} s",
+        ("figure", "number"),
+        list(done.totals.items()),
+    )
+
+
+def _show_report(report: Report) -> None:
+    figures = report.overview
+    verdict = "the balance closes" if report.closes else "THE BALANCE DOES NOT CLOSE"
+    lines: list[tuple[str, Any]] = [
+        *report.balance.items(),
+        *((f"  left out: {reason}", rows) for reason, rows in report.reasons.items()),
+        ("messages in the CRM", figures["messages"]),
+        ("people", figures["people"]),
+        ("one-to-one chats", figures["one_to_one_chats"]),
+        ("contacts who wrote or were written to", figures["contacts"]),
+        ("sessions", figures["sessions"]),
+        *((f"  {state['state']} days", state["days"]) for state in report.coverage),
+    ]
+    console.table(f"{report.channel}: {verdict}", ("figure", "number"), lines)
+    for name, values in report.breakdown.items():
+        console.table(f"\n{name}", (name, "messages"), list(values.items()))
+
+
+def _replaying(url: str) -> None:
+    from ventros_pipeline.replay.server import DEFAULT_KEY
+
+    console.say(f"WAHA is replayed at {url}, key {DEFAULT_KEY} (stop with Ctrl-C)")
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Turn the project's own errors into a sentence and exit code 1; a bug keeps its traceback."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("ventros_pipeline"):
+            raise
+        console.fail(str(error))
+        sys.exit(1)

@@ -1,0 +1,95 @@
+"""How commands speak: one JSON object on standard output, everything else on standard error.
+
+What belongs here: tables, progress, errors for a person at a terminal. What does not: figures.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+POLL_SECONDS = 0.5
+
+
+def say(text: str) -> None:
+    """Tell a person something; never on standard output, which belongs to the result."""
+    err.print(text)
+
+
+def fail(problem: str, *, code: int = 1) -> typer.Exit:
+    """Say what is wrong and return the exit to raise: 1 failed, 2 misused."""
+    err.print(f"[bold red]error:[/] {problem}", soft_wrap=True)
+    return typer.Exit(code)
+
+
+def result(value: Mapping[str, Any], *, as_json: bool, show: Callable[[], None]) -> None:
+    """Print a command's result: as one JSON object on the last line, or for a person."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False), flush=True)
+    else:
+        show()
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a small table on standard output; numbers to the right."""
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for number, name in enumerate(head):
+        numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in rows:
+        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    out.print(shown)
+
+
+@contextmanager
+def progress(title: str, days: int, poll: Callable[[], tuple[int, int]]) -> Iterator[None]:
+    """Show days, messages, rate and time left while the block runs; nothing where no one watches.
+
+    Args:
+        title: what is going on.
+        days: how many days there are.
+        poll: returns days done and messages read so far; asked twice a second.
+    """
+    if not err.is_terminal:
+        yield
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} days"),
+        TextColumn("{task.fields[messages]:,} messages"),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+    )
+    task = bar.add_task(title, total=days, messages=0, rate=0.0)
+    finished = threading.Event()
+
+    def follow() -> None:
+        while not finished.wait(POLL_SECONDS):
+            done, messages = poll()
+            elapsed = bar.tasks[0].elapsed or 1.0
+            bar.update(task, completed=done, messages=messages, rate=messages / elapsed)
+
+    watcher = threading.Thread(target=follow, daemon=True)
+    with bar:
+        watcher.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            watcher.join()
+            done, messages = poll()
+            bar.update(task, completed=done, messages=messages)
