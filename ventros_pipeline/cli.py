@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,6 +163,9 @@ def import_command(
     chat: Annotated[
         list[str] | None, typer.Option(help="Only this chat; may be given several times.")
     ] = None,
+    max_per_chat: Annotated[
+        int | None, typer.Option(min=1, help="Only the newest so many messages of each chat.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which runs there would be.")
     ] = False,
@@ -177,7 +180,7 @@ def import_command(
         if dry_run:
             _show_plan(found, plan, as_json=as_json)
             return
-        done = _import(engine, found, plan, chats=chat or [])
+        done = _import(engine, found, plan, chats=chat or [], max_per_chat=max_per_chat)
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
 
 
@@ -302,7 +305,12 @@ def _plan(engine: Engine, channel: Channel, since: str | None, until: str | None
 
 
 def _import(
-    engine: Engine, channel: Channel, plan: list[DayRange], *, chats: list[str] | None = None
+    engine: Engine,
+    channel: Channel,
+    plan: list[DayRange],
+    *,
+    chats: Sequence[str] = (),
+    max_per_chat: int | None = None,
 ) -> Import:
     from ventros_pipeline.build import build_defs
     from ventros_pipeline.crm import ledger
@@ -327,7 +335,8 @@ def _import(
             engine,
             channel,
             plan,
-            chats=chats or [],
+            chats=chats,
+            max_per_chat=max_per_chat,
             watch=lambda run_id, _days: started.append(run_id),
         )
 

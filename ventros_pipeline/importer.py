@@ -7,7 +7,7 @@ call these functions; so does a test that needs no orchestrator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -148,11 +148,19 @@ class Importer:
                 for day in [d for d in pending if second_of(d) + DAY <= page.complete_before]:
                     yield self._write(day, pending.pop(day), client)
 
-    def load_days(self, days: Sequence[date]) -> Iterator[Loaded]:
-        """Load archived days into the CRM, a window at a time; yield what each window did.
+    def load_days(
+        self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
+    ) -> Iterator[Loaded]:
+        """Load archived days into the CRM, newest window first; yield what each window did.
 
         Days that this run has loaded already are passed over: a step that is tried again goes on
         where it was.
+
+        Args:
+            days: contiguous UTC days, ascending.
+            max_per_chat: only the newest so many messages of each chat; holds when later days are
+                loaded first.
+            partial: whether only some chats of these days were read.
 
         Raises:
             ArchiveError: a day was never read.
@@ -160,8 +168,10 @@ class Importer:
         """
         done = ledger.loaded_days(self.engine, self.channel, self.run_id)
         state = ledger.channel_state(self.engine, self.channel)
-        for window_days in self._windows([day for day in days if day not in done]):
-            window = self._window(window_days, state.own_addresses)
+        windows = list(self._windows([day for day in days if day not in done]))
+        for window_days in reversed(windows):
+            window = self._window(window_days, state.own_addresses, max_per_chat)
+            window = replace(window, partial=partial)
             loaded = load_window(self.engine, self.channel, window, self.run_id)
             ledger.add_progress(
                 self.engine,
@@ -234,7 +244,9 @@ class Importer:
         if window:
             yield window
 
-    def _window(self, days: Sequence[date], own_addresses: frozenset[str]) -> Window:
+    def _window(
+        self, days: Sequence[date], own_addresses: frozenset[str], max_per_chat: int | None
+    ) -> Window:
         archived = self.archive.read(self.channel.key, days)
         decoded = decode_rows(archived["payload"].to_list(), own_addresses)
         rejected = [
@@ -260,6 +272,9 @@ class Importer:
             own_addresses=own_addresses,
             allow_groups=self.channel.allow_groups,
         )
+        if max_per_chat is not None:
+            newer = ledger.newer_rows(self.engine, self.channel, days[-1])
+            judged = messages.cap(judged, max_per_chat, newer)
         seen = dict(archived.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
         return Window(
             days={day: seen.get(day, 0) for day in days},

@@ -64,6 +64,7 @@ def import_history(
     plan: Sequence[DayRange],
     *,
     chats: Sequence[str] = (),
+    max_per_chat: int | None = None,
     watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
 ) -> Import:
     """Run the planned days one range after the other, then the channel's report.
@@ -72,6 +73,7 @@ def import_history(
         plan: ranges in the order in which they run; the first that fails ends the import, and what
             ran before it is kept.
         chats: only these chats.
+        max_per_chat: only the newest so many messages of each chat.
         watch: told of each run before it begins.
 
     Raises:
@@ -95,7 +97,13 @@ def import_history(
                 "ventros/waha_server": channel.waha_server,
             },
             run_config=dg.RunConfig(
-                ops={"raw_messages": {"config": {"chats": list(chats)}}}, loggers=QUIET
+                ops={
+                    "raw_messages": {"config": {"chats": list(chats)}},
+                    "crm_messages": {
+                        "config": {"max_per_chat": max_per_chat, "partial": bool(chats)}
+                    },
+                },
+                loggers=QUIET,
             ),
         )
         run_ids.append(run_id)

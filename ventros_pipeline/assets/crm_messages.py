@@ -3,12 +3,26 @@
 from collections import Counter
 
 import dagster as dg
+from pydantic import Field
 
 from ventros_pipeline.crm.ledger import COUNTS
 from ventros_pipeline.crm.tables import messages
 from ventros_pipeline.metadata import balance_table, column_schema, row_count
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import Pipeline
+
+
+class LoadConfig(dg.Config):
+    """What of the days is loaded. The default is everything."""
+
+    max_per_chat: int | None = Field(
+        default=None,
+        ge=1,
+        description="Only the newest so many messages of each chat; load later days first.",
+    )
+    partial: bool = Field(
+        default=False, description="Whether only some chats of these days were read."
+    )
 
 
 def crm_messages_asset(
@@ -26,7 +40,7 @@ def crm_messages_asset(
         metadata={"dagster/table_name": "public.messages", **column_schema(messages)},
     )
     def crm_messages(
-        context: dg.AssetExecutionContext, pipeline: Pipeline
+        context: dg.AssetExecutionContext, config: LoadConfig, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
         """A day's messages in the CRM: decoded, deduplicated, with contact, chat, session, agent.
 
@@ -39,7 +53,9 @@ def crm_messages_asset(
             with pipeline.importing(
                 span.channel, context.run_id, span.days, last_step=True
             ) as importer:
-                for window in importer.load_days(span.days):
+                for window in importer.load_days(
+                    span.days, max_per_chat=config.max_per_chat, partial=config.partial
+                ):
                     totals.update({name: getattr(window, name) for name in COUNTS})
                     by_day.update({(span.channel, day): c for day, c in window.by_day.items()})
         for (channel, day), counts in by_day.items():

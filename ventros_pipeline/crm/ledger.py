@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
@@ -67,6 +68,12 @@ def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
     """Return the days that this run has loaded already: a step that is retried goes on there."""
     rows = _rows(engine, "ledger/loaded_days.sql", {"run_id": run_id, "channel_id": channel.id})
     return {row["day"] for row in rows}
+
+
+def newer_rows(engine: Engine, channel: Channel, day: date) -> pl.DataFrame:
+    """Return `chat` and `newer`: messages of days after `day`, by WAHA chat address."""
+    rows = _rows(engine, "ledger/newer_rows.sql", {"channel_id": channel.id, "day": day})
+    return pl.DataFrame(rows, schema={"chat": pl.String, "newer": pl.Int64})
 
 
 def channel_state(engine: Engine, channel: Channel) -> ChannelState:

@@ -82,12 +82,14 @@ class Window:
         judged: decoded rows, divided.
         rejected: rows that go to quarantine.
         evidence: (LID, phone address, source) pairs that the rows themselves hold.
+        partial: whether only some chats of these days were read.
     """
 
     days: dict[date, int]
     judged: messages.Judged
     rejected: Sequence[Rejected]
     evidence: Sequence[tuple[str, str, str]]
+    partial: bool = False
 
 
 @dataclass
@@ -267,7 +269,10 @@ def _account(
             read_sql("load/insert_balance.sql"),
             {**identified, **counts, "reasons": json.dumps(reasons)},
         )
-        cursor.execute(read_sql("load/upsert_coverage.sql"), {**identified, "rows": seen})
+        cursor.execute(
+            read_sql("load/upsert_coverage.sql"),
+            {**identified, "rows": seen, "partial": window.partial},
+        )
         loaded.by_day[day] = counts
         for name, count in counts.items():
             setattr(loaded, name, getattr(loaded, name) + count)

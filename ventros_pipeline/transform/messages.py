@@ -120,6 +120,31 @@ def judge(
     )
 
 
+def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
+    """Leave out what is beyond the newest `rows` rows of each chat, counted as filtered.
+
+    Args:
+        judged: rows of some days.
+        rows: how many of each chat are wanted.
+        newer: `chat` and `newer` (Int64): rows of later days that are in the CRM already. So a cap
+            holds over an import that goes from the newest day to the oldest.
+    """
+    ranked = judged.kept.join(newer, on="chat", how="left", maintain_order="left").with_columns(
+        (
+            pl.struct(-pl.col("at").dt.epoch("us"), "row_key").rank("dense").over("chat")
+            + pl.col("newer").fill_null(0)
+        ).alias("place")
+    )
+    beyond = (
+        ranked.filter(pl.col("place") > rows)
+        .group_by("day")
+        .agg(pl.col("row_key").n_unique().cast(pl.Int64).alias("rows"))
+        .select("day", pl.lit("over_chat_limit").alias("reason"), "rows")
+    )
+    kept = ranked.filter(pl.col("place") <= rows).drop("place", "newer")
+    return Judged(kept, pl.concat([judged.filtered, beyond]).sort("day", "reason"))
+
+
 def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     """Add conversation, contact, kind and status rank to kept rows.
 
