@@ -11,7 +11,10 @@ CREATE TABLE history_sync.channel_state (
     waha_version text,
     directory_read_at timestamptz,
     -- Newest trusted message time that has been loaded; advanced in the load's own transaction.
-    watermark timestamptz
+    watermark timestamptz,
+    -- What a person has to mend before this channel can be read, and since when; null when nothing.
+    problem text,
+    problem_since timestamptz
 );
 
 -- One row per run that touched a channel; progress is readable while it runs.

@@ -7,7 +7,6 @@ so that `ventros --help` answers at once.
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -386,10 +385,20 @@ def _replaying(url: str) -> None:
     console.say(f"WAHA is replayed at {url}, key {DEFAULT_KEY} (stop with Ctrl-C)")
 
 
+def _tell_retries() -> None:
+    """Say each retry in a sentence; stamina's own log goes to standard output, the result's place."""
+    from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+    def say(details: RetryDetails) -> None:
+        console.say(f"[dim]WAHA did not answer; trying again in {details.wait_for:.0f} s[/]")
+
+    set_on_retry_hooks([say])
+
+
 @contextmanager
 def _errors_in_words() -> Iterator[None]:
     """Turn the project's own errors into a sentence and exit code 1; a bug keeps its traceback."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _tell_retries()
     try:
         yield
     except Exception as error:

@@ -21,7 +21,9 @@ from ventros_pipeline.waha.errors import WahaNotReadyError, WahaTransientError
 PASSING = (WahaTransientError, WahaNotReadyError, OperationalError)
 
 
-def explained(error: Exception, channel: str, days: Sequence[date]) -> dg.Failure:
+def explained(
+    error: Exception, channel: str, days: Sequence[date], *, page: bool = False
+) -> dg.Failure:
     """Return the failure of a step, in words that hold no message text, phone number or key.
 
     An unexpected error is named by its class and place alone: its text may quote a row. Raise the
@@ -37,12 +39,13 @@ def explained(error: Exception, channel: str, days: Sequence[date]) -> dg.Failur
         else "Run the same days again once that is mended."
     )
     return dg.Failure(
-        description=f"Channel {channel}, {span}: {said} What was read or loaded before is kept. "
+        description=f"Channel {channel}, {span}: {said.rstrip('.')}. What was read or loaded before is kept. "
         f"{advice}",
         metadata={
             "channel": channel,
             "days": span,
             "error": type(error).__name__,
+            "page": page,
             "where": dg.MetadataValue.md(_where(error)),
         },
         allow_retries=passing,

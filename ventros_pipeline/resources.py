@@ -18,6 +18,12 @@ from ventros_pipeline.environment import open_archive, open_engine
 from ventros_pipeline.failures import explained
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.settings import Settings, get_settings
+from ventros_pipeline.waha.errors import WahaConfigurationError, WahaNotReadyError
+
+# WAHA has waited 15 s for the session before it says no; minutes later is soon enough.
+NOT_READY_RETRIES, NOT_READY_SECONDS = 5, 120
+# Set on runs that a person waits for: they are told at once.
+ATTENDED = "ventros/attended"
 
 
 class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -53,7 +59,13 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def importing(
-        self, channel: str, run_id: str, days: Sequence[date], *, last_step: bool
+        self,
+        channel: str,
+        run_id: str,
+        days: Sequence[date],
+        *,
+        last_step: bool,
+        requeue: bool = False,
     ) -> Iterator[Importer]:
         """Give the importer of one channel for one run, and keep the run's ledger.
 
@@ -62,17 +74,34 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             run_id: Dagster's run id.
             days: what the run reads or loads.
             last_step: whether the run is complete when this step is.
+            requeue: whether a session that is not ready puts the step back in the queue.
 
         Raises:
-            dagster.Failure: in the words of `failures.explained`; the ledger says failed.
+            dagster.RetryRequested: the session is not ready and may be in a moment; the step is
+                put back, not failed.
+            dagster.Failure: in the words of `failures.explained`; the ledger says failed. Its
+                `page` is true when a person has to mend something and was not told yet.
         """
         found = self.channel(channel)
         ledger.start_run(self._engine, found, run_id, days[0], days[-1])
         try:
             yield Importer(self._engine, self._archive, self._settings, found, run_id)
+        except WahaNotReadyError as error:
+            if requeue:
+                raise dg.RetryRequested(NOT_READY_RETRIES, NOT_READY_SECONDS) from None
+            raise self._failed(error, found, run_id, days) from None
         except Exception as error:  # noqa: BLE001 -- raised again, in words without row contents
-            failure = explained(error, channel, days)
-            ledger.end_run(self._engine, found, run_id, error=failure.description)
-            raise failure from None
+            raise self._failed(error, found, run_id, days) from None
+        ledger.clear_problem(self._engine, found)
         if last_step:
             ledger.end_run(self._engine, found, run_id)
+
+    def _failed(
+        self, error: Exception, channel: Channel, run_id: str, days: Sequence[date]
+    ) -> dg.Failure:
+        news = isinstance(error, WahaConfigurationError) and ledger.note_problem(
+            self._engine, channel, str(error)
+        )
+        failure = explained(error, channel.key, days, page=news)
+        ledger.end_run(self._engine, channel, run_id, error=failure.description)
+        return failure

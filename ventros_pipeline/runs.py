@@ -22,6 +22,7 @@ from ventros_pipeline.instance import register_channels
 from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
 from ventros_pipeline.partitions import partition_key
 from ventros_pipeline.planning import DayRange
+from ventros_pipeline.resources import ATTENDED
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -95,6 +96,7 @@ def import_history(
                 RANGE_END: partition_key(channel.key, days.last),
                 "ventros/channel": channel.key,
                 "ventros/waha_server": channel.waha_server,
+                ATTENDED: "true",
             },
             run_config=dg.RunConfig(
                 ops={

@@ -6,7 +6,7 @@ from pydantic import Field
 from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.metadata import row_count
 from ventros_pipeline.partitions import partition_key, spans
-from ventros_pipeline.resources import Pipeline
+from ventros_pipeline.resources import ATTENDED, Pipeline
 
 
 class ReadConfig(dg.Config):
@@ -42,7 +42,11 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         read = versions = 0
         for span in spans(context.partition_keys):
             with pipeline.importing(
-                span.channel, context.run_id, span.days, last_step=False
+                span.channel,
+                context.run_id,
+                span.days,
+                last_step=False,
+                requeue=ATTENDED not in context.run.tags,
             ) as importer:
                 importer.refresh_directory()
                 for day in importer.read_days(span.days, chats=config.chats or None):

@@ -30,6 +30,8 @@ class ChannelState:
     waha_version: str | None = None
     directory_read_at: datetime | None = None
     watermark: datetime | None = None
+    problem: str | None = None
+    problem_since: datetime | None = None
 
 
 def start_run(engine: Engine, channel: Channel, run_id: str, first: date, last: date) -> None:
@@ -62,6 +64,18 @@ def end_run(engine: Engine, channel: Channel, run_id: str, error: str | None = N
             "error": error,
         },
     )
+
+
+def note_problem(engine: Engine, channel: Channel, problem: str) -> bool:
+    """Remember what a person has to mend; return whether that is news."""
+    return _returns(
+        engine, "ledger/note_problem.sql", {"channel_id": channel.id, "problem": problem}
+    )
+
+
+def clear_problem(engine: Engine, channel: Channel) -> None:
+    """Forget a channel's problem: it could be read."""
+    _execute(engine, "ledger/clear_problem.sql", {"channel_id": channel.id})
 
 
 def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
@@ -129,6 +143,12 @@ def current_runs(engine: Engine, channel: Channel, run_ids: list[str]) -> list[d
 def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
+
+
+def _returns(engine: Engine, statement: str, values: Mapping[str, Any]) -> bool:
+    with engine.begin() as connection:
+        result = connection.exec_driver_sql(read_sql(statement), dict(values))
+        return result.first() is not None
 
 
 def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
