@@ -386,7 +386,7 @@ def _replaying(url: str) -> None:
 
 
 def _tell_retries() -> None:
-    """Say each retry in a sentence; stamina's own log goes to standard output, the result's place."""
+    """Say each retry in a sentence; stamina itself writes to standard output."""
     from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
     def say(details: RetryDetails) -> None:

@@ -39,8 +39,8 @@ def explained(
         else "Run the same days again once that is mended."
     )
     return dg.Failure(
-        description=f"Channel {channel}, {span}: {said.rstrip('.')}. What was read or loaded before is kept. "
-        f"{advice}",
+        description=f"Channel {channel}, {span}: {said.rstrip('.')}. "
+        f"What was read or loaded before is kept. {advice}",
         metadata={
             "channel": channel,
             "days": span,

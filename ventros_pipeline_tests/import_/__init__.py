@@ -1,0 +1,1 @@
+"""The import without Dagster: over real HTTP, into a real Postgres."""

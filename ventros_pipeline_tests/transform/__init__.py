@@ -1,0 +1,1 @@
+"""What messages mean, frame by frame."""
