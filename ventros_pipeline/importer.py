@@ -145,8 +145,14 @@ class Importer:
             end = second_of(days[-1]) + DAY
             for page in reader.read(client, second_of(days[0]), end, chats):
                 self._sort_in(page, pending, calendar)
-                for day in [d for d in pending if second_of(d) + DAY <= page.complete_before]:
-                    yield self._write(day, pending.pop(day), client)
+                complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
+                written = [self._write(day, pending.pop(day)) for day in complete]
+                self._count_requests(
+                    client,
+                    days_read=len(written),
+                    messages_read=sum(day.read for day in written),
+                )
+                yield from written
 
     def load_days(
         self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
@@ -213,10 +219,8 @@ class Importer:
             if rows is not None:
                 rows.append(Row(envelope.row_key, strip_secrets(raw)))
 
-    def _write(self, day: date, rows: list[Row], client: WahaClient) -> DayWritten:
-        written = self.archive.write(self.channel.key, day, rows, read_at=self.now)
-        self._count_requests(client, days_read=1, messages_read=written.read)
-        return written
+    def _write(self, day: date, rows: list[Row]) -> DayWritten:
+        return self.archive.write(self.channel.key, day, rows, read_at=self.now)
 
     def _count_requests(self, client: WahaClient, **counts: int) -> None:
         """Add to the run's ledger what the client has asked since the last time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -32,7 +32,15 @@ def balance_table(by_day: Mapping[tuple[str, date], Mapping[str, Any]]) -> dg.Me
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
-def sample_table(rows: list[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
+def reasons_table(filtered: Mapping[str, int], quarantined: Mapping[str, int]) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """Return why rows are not in the CRM: left out on purpose, or kept in quarantine."""
+    rows = [("filtered", *item) for item in sorted(filtered.items())]
+    rows += [("quarantined", *item) for item in sorted(quarantined.items())]
+    columns = ("outcome", "reason", "rows")
+    return sample_table([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def sample_table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
     """Return rows of equal shape as a table; an empty list is a table without columns."""
     names = list(rows[0]) if rows else []
     return dg.MetadataValue.table(

@@ -1,13 +1,14 @@
 """`crm_messages`: archived days in the CRM's own tables."""
 
 from collections import Counter
+from datetime import date
 
 import dagster as dg
 from pydantic import Field
 
 from ventros_pipeline.crm.ledger import COUNTS
 from ventros_pipeline.crm.tables import messages
-from ventros_pipeline.metadata import balance_table, column_schema, row_count
+from ventros_pipeline.metadata import balance_table, column_schema, reasons_table, row_count
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import Pipeline
 
@@ -48,7 +49,9 @@ def crm_messages_asset(
         watermark; loading a day again rewrites nothing that has not changed.
         """
         totals: Counter[str] = Counter()
-        by_day = {}
+        by_day: dict[tuple[str, date], dict[str, int]] = {}
+        filtered: Counter[str] = Counter()
+        quarantined: Counter[str] = Counter()
         for span in spans(context.partition_keys):
             with pipeline.importing(
                 span.channel, context.run_id, span.days, last_step=True
@@ -57,10 +60,18 @@ def crm_messages_asset(
                     span.days, max_per_chat=config.max_per_chat, partial=config.partial
                 ):
                     totals.update({name: getattr(window, name) for name in COUNTS})
+                    filtered += window.filtered_reasons
+                    quarantined += window.quarantine_reasons
                     by_day.update({(span.channel, day): c for day, c in window.by_day.items()})
         for (channel, day), counts in by_day.items():
             rows = counts["seen"] - counts["filtered"] - counts["duplicate"] - counts["quarantined"]
             context.add_asset_metadata(row_count(rows), partition_key=partition_key(channel, day))
-        return dg.MaterializeResult(metadata={**totals, "balance": balance_table(by_day)})
+        return dg.MaterializeResult(
+            metadata={
+                **totals,
+                "balance": balance_table(by_day),
+                "not_in_the_crm": reasons_table(filtered, quarantined),
+            }
+        )
 
     return crm_messages

@@ -10,6 +10,7 @@ orchestrator's queue: backfills started from the UI pass by every queue limit.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,7 +106,10 @@ class Loaded:
     quarantined: int = 0
     contacts_created: int = 0
     sessions_created: int = 0
-    by_day: dict[date, dict[str, Any]] = field(default_factory=dict)
+    by_day: dict[date, dict[str, int]] = field(default_factory=dict)
+    # Rows left out and rows in quarantine, by reason.
+    filtered_reasons: Counter[str] = field(default_factory=Counter)
+    quarantine_reasons: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
@@ -274,6 +278,8 @@ def _account(
             {**identified, "rows": seen, "partial": window.partial},
         )
         loaded.by_day[day] = counts
+        loaded.filtered_reasons.update(filtered.get(day, {}))
+        loaded.quarantine_reasons.update(quarantined.get(day, {}))
         for name, count in counts.items():
             setattr(loaded, name, getattr(loaded, name) + count)
 
