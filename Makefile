@@ -32,6 +32,9 @@ test: $(READY)  ## lint, types and the whole test suite with coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
+	$(BIN)/python -m pytest -m browser
+
 lint: $(READY)  ## only ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -101,6 +101,9 @@ CREATE TABLE history_sync.message_keys (
     day date NOT NULL,
     status_rank smallint NOT NULL,
     time_trusted boolean NOT NULL,
+    -- Which version of the message the row's content comes from: the newest wins, and a placeholder
+    -- ("waiting for this message") is older than anything.
+    kind_is_known boolean NOT NULL,
     edited_at timestamptz NOT NULL DEFAULT '-infinity',
     read_at timestamptz NOT NULL,
     reply_to_stanza text,

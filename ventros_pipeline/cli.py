@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from ventros_pipeline import console
 from ventros_pipeline.settings import Settings, get_settings
@@ -200,14 +201,41 @@ def replay(
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 3001,
     engine: Annotated[str, typer.Option(help="WAHA engine to imitate.")] = "noweb",
     latency_ms: Annotated[int, typer.Option(help="Milliseconds added to every answer.")] = 0,
+    faults: Annotated[
+        str, typer.Option(help="How badly it behaves: none, flaky or hostile.")
+    ] = "none",
+    seed: Annotated[int, typer.Option(help="Which faults; the same seed, the same ones.")] = 0,
+    api_key: Annotated[
+        str, typer.Option(help="The key that clients must send; any will do if omitted.")
+    ] = "",
+    as_json: Json = False,
 ) -> None:
     """Serve a recorded or generated account as a WAHA server, until interrupted."""
     from ventros_pipeline.replay.server import serve
 
     if _settings().env == "production":
         raise console.fail("VENTROS_ENV=production refuses the replay server")
+
+    def ready(url: str) -> None:
+        console.result(
+            {"url": url},
+            as_json=as_json,
+            show=lambda: console.say(f"WAHA is replayed at {url} (stop with Ctrl-C)"),
+        )
+
     try:
-        serve(directory, port=port, engine=engine, latency_ms=latency_ms, ready=_replaying)
+        serve(
+            directory,
+            port=port,
+            engine=engine,
+            latency_ms=latency_ms,
+            api_key=api_key,
+            faults=faults,
+            seed=seed,
+            ready=ready,
+        )
+    except ValueError as error:
+        raise console.fail(str(error), code=2) from error
     except KeyboardInterrupt:
         console.say("stopped")
 
@@ -379,12 +407,6 @@ def _show_report(report: Report) -> None:
         console.table(f"\n{name}", (name, "messages"), list(values.items()))
 
 
-def _replaying(url: str) -> None:
-    from ventros_pipeline.replay.server import DEFAULT_KEY
-
-    console.say(f"WAHA is replayed at {url}, key {DEFAULT_KEY} (stop with Ctrl-C)")
-
-
 def _tell_retries() -> None:
     """Say each retry in a sentence; stamina itself writes to standard output."""
     from stamina.instrumentation import RetryDetails, set_on_retry_hooks
@@ -401,6 +423,12 @@ def _errors_in_words() -> Iterator[None]:
     _tell_retries()
     try:
         yield
+    except ValidationError as error:
+        # Only the settings are validated so, and the value that is wrong may be a password.
+        for problem in error.errors(include_input=False, include_url=False):
+            names = "".join(f"VENTROS_{str(name).upper()}: " for name in problem["loc"])
+            console.fail(names + problem["msg"].removeprefix("Value error, "))
+        sys.exit(1)
     except Exception as error:
         if not type(error).__module__.startswith("ventros_pipeline"):
             raise

@@ -258,7 +258,10 @@ class Importer:
                 day=archived["day"][bad.index],
                 row_key=archived["row_key"][bad.index],
                 reason=bad.reason,
-                payload=archived["payload"][bad.index].decode(errors="replace"),
+                # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
+                payload=archived["payload"][bad.index]
+                .decode(errors="replace")
+                .replace("\x00", "\\u0000"),
             )
             for bad in decoded.rejected
         ]

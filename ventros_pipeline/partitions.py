@@ -12,6 +12,8 @@ from datetime import date, timedelta
 import dagster as dg
 
 CHANNEL, DATE = "channel", "date"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 
 channel_partitions = dg.DynamicPartitionsDefinition(name=CHANNEL)
 
@@ -37,6 +39,18 @@ def history_partitions(start: date) -> dg.MultiPartitionsDefinition:
 def partition_key(channel: str, day: date) -> str:
     """Return the key of one channel and day, as Dagster writes it (`channel|date`)."""
     return str(dg.MultiPartitionKey({CHANNEL: channel, DATE: day.isoformat()}))
+
+
+def repair_range(run: dg.DagsterRun) -> None:
+    """Make a range run that was launched from a job's page cover all of its days.
+
+    A backfill of a job, unlike one of assets, tags its range run with channel and date of the first
+    partition too (`dagster._core.execution.job_backfill` takes away `dagster/partition` only). They
+    win over the range: one day of thirty is read, and the backfill is called complete.
+    """
+    if RANGE_START in run.tags:
+        for dimension in (CHANNEL, DATE):
+            run.tags.pop(f"dagster/partition/{dimension}", None)
 
 
 def spans(keys: Iterable[str]) -> list[Span]:

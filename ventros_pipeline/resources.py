@@ -17,6 +17,7 @@ from ventros_pipeline.crm.channels import Channel, get_channel
 from ventros_pipeline.environment import open_archive, open_engine
 from ventros_pipeline.failures import explained
 from ventros_pipeline.importer import Importer
+from ventros_pipeline.partitions import repair_range
 from ventros_pipeline.settings import Settings, get_settings
 from ventros_pipeline.waha.errors import WahaConfigurationError, WahaNotReadyError
 
@@ -35,6 +36,8 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Open the database; the same one that the commands of this home use."""
+        if context.run is not None:
+            repair_range(context.run)
         self._settings = get_settings()
         self._engine = open_engine(self._settings)
         self._archive = open_archive(self._settings)

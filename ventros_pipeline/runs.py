@@ -14,18 +14,17 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.instance import register_channels
 from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
-from ventros_pipeline.partitions import partition_key
+from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 from ventros_pipeline.planning import DayRange
 from ventros_pipeline.resources import ATTENDED
 
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 # The terminal shows progress and one sentence on failure; the events are in the UI.
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
@@ -136,12 +135,29 @@ def _run(defs: dg.Definitions, instance: DagsterInstance, job: str, run_id: str,
     result = defs.resolve_job_def(job).execute_in_process(
         instance=instance, run_id=run_id, raise_on_error=False, **how
     )
-    if result.success:
-        return
+    if not result.success:
+        raise RunError(_why(result) or f"the run {run_id} failed; its events in the UI say why")
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str | None:
+    """Return what the check or step that failed said, or why no step began."""
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            return f"check {check.check_name}: {check.description}"
     for event in result.all_events:
         if event.is_step_failure:
-            raise RunError(_said(event))
-    raise RunError(f"the run {run_id} of {job} failed; its events in the UI say why")
+            return _said(event)
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error:
+            return _own_words(event.job_failure_data.error)
+    return None
+
+
+def _own_words(error: SerializableErrorInfo) -> str | None:
+    """Return what an error of this project says; any other error's text may quote a row."""
+    while error.cause is not None:
+        error = error.cause
+    kind, _, text = error.message.strip().partition(": ")
+    return text if kind.startswith("ventros_pipeline.") else None
 
 
 def _said(event: dg.DagsterEvent) -> str:

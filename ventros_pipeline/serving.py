@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ventros_pipeline.settings import Settings
 
+HOST = "127.0.0.1"
+# Dagster's own processes are given 2 s each to end; a run in flight is not waited for.
+GRACE_SECONDS = 20
 _PACKAGE = Path(__file__).parent
+
+
+class ServingError(Exception):
+    """The UI cannot be served; the message says what to do."""
 
 
 def workspace_file() -> Path:
@@ -23,23 +32,55 @@ def serve_ui(settings: Settings) -> int:
     """Run webserver, daemon and code server until interrupted; return the exit code.
 
     `instance.prepare_home` has pointed the environment at this home.
+
+    Raises:
+        ServingError: something else listens on the port.
     """
+    _refuse_taken_port(settings.ui_port)
     os.environ["VENTROS_HOME"] = str(settings.home.resolve())
+    # Every process of Dagster repeats which parts of it are in beta; the lock file pins them.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     command = [
-        *(sys.executable, "-W", "ignore", "-m", "dagster", "dev"),
+        *(sys.executable, "-m", "dagster", "dev"),
         *("--workspace", str(workspace_file())),
-        *("--host", "127.0.0.1", "--port", str(settings.ui_port)),
+        *("--host", HOST, "--port", str(settings.ui_port)),
         *("--log-level", "warning"),
     ]
-    # A group of its own: an interrupt reaches us, and we end the whole family in order.
-    child = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    # A service manager or a closed terminal ends us as Ctrl-C does; `nohup` is left alone. SIGINT
+    # is set anew: the children of a shell's background job would inherit that it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # A group of its own: an interrupt reaches only us, and we end the whole family in order.
+    child = subprocess.Popen(command, start_new_session=True)  # noqa: S603
     try:
-        return child.wait()
+        return child.wait() or 1  # It never ends by itself unless something is wrong.
     except KeyboardInterrupt:
-        os.killpg(child.pid, signal.SIGINT)
-        try:
-            child.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
         return 0
+    finally:
+        _end_family(child)
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ServingError(
+                f"port {port} of {HOST} is taken, perhaps by another `ventros up`: end that, or "
+                "set VENTROS_UI_PORT to a free port"
+            ) from None
+
+
+def _end_family(child: subprocess.Popen[bytes]) -> None:
+    """End the child, which ends its own children in order; whatever is left then is killed."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # A second Ctrl-C must leave nobody behind.
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=GRACE_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

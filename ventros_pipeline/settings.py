@@ -11,8 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The settings make no start; the message names the variables."""
 
 
 class Settings(BaseSettings):
@@ -96,5 +100,20 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Return this process's settings, read once."""
-    return Settings()
+    """Return this process's settings, read once.
+
+    Raises:
+        SettingsError: a setting does not parse, or production lacks one; values are not quoted.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            " ".join(filter(None, (_variable(e["loc"]), e["msg"].removeprefix("Value error, "))))
+            for e in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("; ".join(problems) + " (in the environment or .env)") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"VENTROS_{str(location[0]).upper()}:" if location else ""

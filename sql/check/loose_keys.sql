@@ -9,6 +9,11 @@ FROM (
       AND (m.channel_id <> k.channel_id OR m.contact_id <> k.contact_id
           OR (m.chat_id IS NOT NULL AND m.chat_id <> k.chat_id))
     UNION ALL
+    SELECT k.message_id::text, 'a key without a row'
+    FROM history_sync.message_keys AS k
+    WHERE k.channel_id = %(channel_id)s
+      AND NOT EXISTS (SELECT FROM public.messages AS m WHERE m.id = k.message_id)
+    UNION ALL
     SELECT m.id::text, 'an imported row without a key'
     FROM public.messages AS m
     WHERE m.channel_id = %(channel_id)s AND m.source = 'history_import' AND m.deleted_at IS NULL

@@ -2,25 +2,27 @@
 -- memory was dropped) is matched, never doubled.
 INSERT INTO history_sync.message_keys (
     channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, status_rank,
-    time_trusted, edited_at, read_at, reply_to_stanza, inserted_by_run
+    time_trusted, kind_is_known, edited_at, read_at, reply_to_stanza, inserted_by_run
 )
 SELECT DISTINCT ON (s.chat_id, s.stanza_id)
     %(channel_id)s, s.chat_id, s.stanza_id, m.id, m.contact_id,
-    coalesce(m.channel_message_id, s.waha_id), s.address, s.day,
+    -- WAHA's name of the row, even where the CRM stored the bare stanza id: else every later read
+    -- would count the row as a duplicate, and its time would never be compared with the archive's.
+    s.waha_id, s.address, s.day,
     CASE WHEN NOT m.from_me OR m.metadata ->> 'ack' IS NULL THEN 0 ELSE CASE m.status
         WHEN 'queued' THEN 1 WHEN 'failed' THEN 2 WHEN 'sent' THEN 3 WHEN 'delivered' THEN 4
         WHEN 'read' THEN 5 WHEN 'played' THEN 6 ELSE 0 END END,
-    true, '-infinity', '-infinity', s.reply_to_stanza, %(run_id)s
+    true, true, '-infinity', '-infinity', s.reply_to_stanza, %(run_id)s
 FROM staged_messages AS s
 INNER JOIN LATERAL (
-    SELECT id, contact_id, channel_message_id, from_me, metadata, status
+    SELECT id, contact_id, from_me, metadata, status
     FROM public.messages WHERE id = s.message_id
     UNION ALL
-    SELECT id, contact_id, channel_message_id, from_me, metadata, status
+    SELECT id, contact_id, from_me, metadata, status
     FROM public.messages
     WHERE channel_id = %(channel_id)s AND channel_message_id = s.waha_id AND deleted_at IS NULL
     UNION ALL
-    SELECT id, contact_id, channel_message_id, from_me, metadata, status
+    SELECT id, contact_id, from_me, metadata, status
     FROM public.messages
     WHERE channel_id = %(channel_id)s AND channel_message_id = s.stanza_id
       AND contact_id = s.contact_id AND deleted_at IS NULL

@@ -17,8 +17,9 @@ CREATE TEMP TABLE staged_messages (
     contact_id uuid NOT NULL, waha_id text NOT NULL, address text NOT NULL, at timestamptz NOT NULL,
     time_trusted boolean NOT NULL, from_me boolean NOT NULL, content_type text NOT NULL, text text,
     media_url text, media_mimetype text, status_rank smallint NOT NULL, can_play boolean NOT NULL,
-    mentions text[], reply_to_stanza text, metadata jsonb NOT NULL, edited_at timestamptz NOT NULL,
-    read_at timestamptz NOT NULL, is_new boolean NOT NULL DEFAULT true,
+    mentions text[], reply_to_stanza text, metadata jsonb NOT NULL,
+    kind_is_known boolean NOT NULL, edited_at timestamptz NOT NULL, read_at timestamptz NOT NULL,
+    is_new boolean NOT NULL DEFAULT true,
     PRIMARY KEY (chat_id, stanza_id)
 ) ON COMMIT DROP;
 CREATE TEMP TABLE changed_messages (message_id uuid PRIMARY KEY) ON COMMIT DROP;

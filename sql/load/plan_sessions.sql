@@ -12,12 +12,10 @@ WITH touched AS (
     UNION ALL
     SELECT
         k.message_id, k.contact_id,
-        CASE
-            WHEN s.at IS NULL OR NOT s.time_trusted THEN m."timestamp"
-            WHEN k.time_trusted THEN least(m."timestamp", s.at)
-            ELSE s.at
-        END,
-        m.from_me
+        -- As update_messages.sql will have them.
+        CASE WHEN (NOT s.time_trusted, s.at) < (NOT k.time_trusted, m."timestamp")
+            THEN s.at ELSE m."timestamp" END,
+        m.from_me OR coalesce(s.from_me, false)
     FROM history_sync.message_keys AS k
     INNER JOIN touched USING (contact_id)
     INNER JOIN public.messages AS m ON m.id = k.message_id

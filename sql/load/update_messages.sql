@@ -1,68 +1,110 @@
--- Merges commute: status rises, the earliest trusted time stays, the newest version's content wins
--- where it knows something. A row that would not change is not rewritten.
+-- Merges commute, as in transform/messages.py: status rises, the earliest trusted time stays, and of
+-- each fact the newest version that knows it wins. A row that would not change is not rewritten.
+-- `channel_message_id` and the address in the metadata stay as first seen.
 WITH merged AS (
     SELECT
         m.id,
         greatest(k.status_rank, s.status_rank) AS status_rank,
-        k.time_trusted OR s.time_trusted AS time_trusted,
-        CASE
-            WHEN NOT s.time_trusted THEN m."timestamp"
-            WHEN k.time_trusted THEN least(m."timestamp", s.at)
-            ELSE s.at
-        END AS at,
-        greatest(k.edited_at, s.edited_at) AS edited_at,
-        greatest(k.read_at, s.read_at) AS read_at,
-        v.is_newer,
+        t.trusted AS time_trusted,
+        CASE WHEN t.is_earlier THEN s.at ELSE m."timestamp" END AS at,
+        CASE WHEN t.is_earlier THEN s.day ELSE k.day END AS day,
+        m.from_me OR s.from_me AS from_me,
+        CASE WHEN v.is_newer THEN s.kind_is_known ELSE k.kind_is_known END AS kind_is_known,
+        CASE WHEN v.is_newer THEN s.edited_at ELSE k.edited_at END AS edited_at,
+        CASE WHEN v.is_newer THEN s.read_at ELSE k.read_at END AS read_at,
+        CASE WHEN v.is_newer THEN coalesce(s.reply_to_stanza, k.reply_to_stanza)
+            ELSE coalesce(k.reply_to_stanza, s.reply_to_stanza) END AS reply_to_stanza,
         CASE WHEN v.is_newer THEN s.content_type ELSE m.content_type END AS content_type,
         CASE WHEN v.is_newer THEN coalesce(s.text, m.text) ELSE coalesce(m.text, s.text) END AS text,
+        -- The CRM may have stored the file meanwhile: its address stays.
         coalesce(m.media_url, s.media_url) AS media_url,
-        coalesce(m.media_mimetype, s.media_mimetype) AS media_mimetype,
-        coalesce(m.mentions, s.mentions) AS mentions,
-        CASE
-            WHEN v.is_newer THEN coalesce(m.metadata, '{}') || s.metadata
-            ELSE s.metadata || coalesce(m.metadata, '{}')
-        END AS metadata,
-        s.can_play
+        CASE WHEN v.is_newer THEN coalesce(s.media_mimetype, m.media_mimetype)
+            ELSE coalesce(m.media_mimetype, s.media_mimetype) END AS media_mimetype,
+        CASE WHEN v.is_newer THEN coalesce(s.mentions, m.mentions)
+            ELSE coalesce(m.mentions, s.mentions) END AS mentions,
+        (
+            CASE WHEN v.is_newer THEN v.stored || s.metadata ELSE s.metadata || v.stored END
+            - ARRAY['ack', 'chat', 'timestamp_problem', 'timestamp_raw']
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'ack', coalesce(a.ack, v.stored -> 'ack'),
+            'chat', coalesce(v.stored -> 'chat', s.metadata -> 'chat'),
+            'timestamp_problem', t.marks -> 'timestamp_problem',
+            'timestamp_raw', t.marks -> 'timestamp_raw'
+        )) AS metadata
     FROM staged_messages AS s
     INNER JOIN history_sync.message_keys AS k
         ON k.channel_id = %(channel_id)s AND k.message_id = s.message_id
     INNER JOIN public.messages AS m ON m.id = s.message_id
     CROSS JOIN LATERAL (
-        SELECT (s.edited_at, s.read_at) > (k.edited_at, k.read_at) AS is_newer
+        SELECT
+            (s.kind_is_known, s.edited_at, s.read_at) > (k.kind_is_known, k.edited_at, k.read_at)
+                AS is_newer,
+            coalesce(m.metadata, '{}') AS stored
     ) AS v
+    CROSS JOIN LATERAL (
+        SELECT *, CASE WHEN is_earlier THEN s.metadata ELSE v.stored END AS marks
+        FROM (
+            SELECT
+                k.time_trusted OR s.time_trusted AS trusted,
+                -- A trusted time comes before any other.
+                (NOT s.time_trusted, s.at) < (NOT k.time_trusted, m."timestamp") AS is_earlier
+        ) AS compared
+    ) AS t
+    CROSS JOIN LATERAL (
+        -- The ack that is furthest along; an error stands between pending and sent.
+        SELECT CASE WHEN furthest = 0.5 THEN '-1'::jsonb ELSE to_jsonb(furthest::int) END AS ack
+        FROM (
+            SELECT max(CASE WHEN ack = '-1' THEN 0.5 ELSE ack::numeric END) AS furthest
+            FROM (VALUES (v.stored -> 'ack'), (s.metadata -> 'ack')) AS said (ack)
+            -- A row that the CRM wrote may say it in words.
+            WHERE jsonb_typeof(ack) = 'number'
+        ) AS acks
+    ) AS a
     WHERE NOT s.is_new AND m.deleted_at IS NULL
 ), changed AS (
     UPDATE public.messages AS m
     SET
-        "timestamp" = merged.at,
-        status = CASE WHEN merged.status_rank = 0 THEN m.status
-            ELSE history_sync.status_of(merged.status_rank, merged.can_play) END,
-        content_type = merged.content_type,
-        text = merged.text,
-        media_url = merged.media_url,
-        media_mimetype = merged.media_mimetype,
-        mentions = merged.mentions,
-        metadata = merged.metadata,
+        "timestamp" = said.at,
+        from_me = said.from_me,
+        status = said.status,
+        content_type = said.content_type,
+        text = said.text,
+        media_url = said.media_url,
+        media_mimetype = said.media_mimetype,
+        mentions = said.mentions,
+        metadata = said.metadata,
         updated_at = now()
-    FROM merged
-    WHERE m.id = merged.id
+    FROM (
+        SELECT merged.*, CASE WHEN status_rank = 0 THEN stored.status
+            ELSE history_sync.status_of(status_rank, merged.content_type IN ('voice', 'video'))
+        END AS status
+        FROM merged
+        INNER JOIN public.messages AS stored USING (id)
+    ) AS said
+    WHERE m.id = said.id
       AND (
-          m."timestamp", m.status, m.content_type, m.text, m.media_url, m.media_mimetype,
-          m.mentions, m.metadata
+          m."timestamp", m.from_me, m.status, m.content_type, m.text, m.media_url,
+          m.media_mimetype, m.mentions, m.metadata
       ) IS DISTINCT FROM (
-          merged.at,
-          CASE WHEN merged.status_rank = 0 THEN m.status
-              ELSE history_sync.status_of(merged.status_rank, merged.can_play) END,
-          merged.content_type, merged.text, merged.media_url, merged.media_mimetype,
-          merged.mentions, merged.metadata
+          said.at, said.from_me, said.status, said.content_type, said.text, said.media_url,
+          said.media_mimetype, said.mentions, said.metadata
       )
     RETURNING m.id
 ), remembered AS (
     UPDATE history_sync.message_keys AS k
-    SET status_rank = merged.status_rank, time_trusted = merged.time_trusted,
-        edited_at = merged.edited_at, read_at = merged.read_at, changed_by_run = %(run_id)s
-    FROM changed INNER JOIN merged USING (id)
-    WHERE k.message_id = changed.id
+    SET day = merged.day, status_rank = merged.status_rank, time_trusted = merged.time_trusted,
+        kind_is_known = merged.kind_is_known, edited_at = merged.edited_at,
+        read_at = merged.read_at, reply_to_stanza = merged.reply_to_stanza,
+        changed_by_run = %(run_id)s
+    FROM merged
+    WHERE k.message_id = merged.id
+      AND (
+          k.day, k.status_rank, k.time_trusted, k.kind_is_known, k.edited_at, k.read_at,
+          k.reply_to_stanza
+      ) IS DISTINCT FROM (
+          merged.day, merged.status_rank, merged.time_trusted, merged.kind_is_known,
+          merged.edited_at, merged.read_at, merged.reply_to_stanza
+      )
 )
 INSERT INTO changed_messages (message_id)
 SELECT id FROM changed

@@ -26,6 +26,6 @@ def channel_directory(
     today = [datetime.now(UTC).date()]
     created: dict[str, int] = {}
     for key in context.partition_keys:
-        with pipeline.importing(key, context.run_id, today, last_step=True) as importer:
+        with pipeline.importing(key, context.run.run_id, today, last_step=True) as importer:
             created[key] = importer.read_directory()
     return dg.MaterializeResult(metadata={"contacts_created": sum(created.values())})

@@ -54,7 +54,7 @@ def crm_messages_asset(
         quarantined: Counter[str] = Counter()
         for span in spans(context.partition_keys):
             with pipeline.importing(
-                span.channel, context.run_id, span.days, last_step=True
+                span.channel, context.run.run_id, span.days, last_step=True
             ) as importer:
                 for window in importer.load_days(
                     span.days, max_per_chat=config.max_per_chat, partial=config.partial

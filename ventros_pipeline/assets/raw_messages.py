@@ -43,7 +43,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         for span in spans(context.partition_keys):
             with pipeline.importing(
                 span.channel,
-                context.run_id,
+                context.run.run_id,
                 span.days,
                 last_step=False,
                 requeue=ATTENDED not in context.run.tags,

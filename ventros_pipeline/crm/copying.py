@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 from psycopg import Cursor, sql
 
-# No value holds this: the decoder removes U+0000, and E000 is a private-use character that is
-# quoted like any other text when a person really sends it.
+# Written without quotes, as only nulls are: every text is quoted, so one that a person really sent
+# stays a text.
 NULL = "\ue000null"
 
 
@@ -24,7 +24,7 @@ def copy_frame(cursor: Cursor[Any], frame: pl.DataFrame, table: str) -> None:
     body = frame.write_csv(
         include_header=False,
         null_value=NULL,
-        quote_style="necessary",
+        quote_style="non_numeric",
         datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z",
     )
     with cursor.copy(statement) as copy:

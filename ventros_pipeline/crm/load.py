@@ -47,6 +47,7 @@ STAGED_MESSAGES = [
     "mentions",
     "reply_to_stanza",
     "metadata",
+    "kind_is_known",
     "edited_at",
     "read_at",
 ]

@@ -10,15 +10,24 @@ Every element is kept as the JSON text found in the file and served unchanged.
 import gzip
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ventros_pipeline.replay.ids import to_jid, to_shown
-from ventros_pipeline.replay.store import EVERYTHING, MessageStore, Scope, Window
+from ventros_pipeline.replay.store import (
+    EVERYTHING,
+    PLAIN,
+    Ghosts,
+    Look,
+    MessageStore,
+    Scope,
+    Window,
+    read_head,
+)
 from ventros_pipeline.replay.wire import js_dumps
 
 MESSAGES = "messages.ndjson.gz"
@@ -52,6 +61,14 @@ class Item:
     moved: float | None = None
 
 
+class Change(NamedTuple):
+    """One change of the messages while they are served: a row's text before and after."""
+
+    chat_id: str
+    before: bytes | None
+    after: bytes | None
+
+
 @dataclass(frozen=True)
 class Face:
     """How the overview shows a chat: name and picture as JSON text."""
@@ -70,6 +87,7 @@ class Account:
         self.version: dict[str, Any] = {}
         self.contacts: list[Item] = []
         self.groups: dict[str, bytes] = {}
+        self.journal: list[Change] = []
         self._chats: list[Item] = []
         self._merged: list[Item] | None = None
         self._lids: dict[str, str] = {}
@@ -160,12 +178,49 @@ class Account:
         descending: bool = True,
         limit: int = -1,
         offset: int = 0,
+        look: Look = PLAIN,
+        shuffle: int | None = None,
     ) -> list[bytes]:
-        """Return one page of messages; limit and offset count rows WAHA then drops."""
+        """Return one page of messages; limit and offset count rows WAHA then drops.
+
+        Args:
+            scope: the chats.
+            window: the filters.
+            descending: newest first.
+            limit: rows to take; negative takes all.
+            offset: rows to skip.
+            look: how rows are ordered, and whether rows that are never shown lie between them.
+            shuffle: a seed to mix the rows of each second with; None leaves them in place.
+        """
         with self.lock:
-            rows = self.store.rows(scope, window, descending)
-            chosen = rows[offset:] if limit < 0 else rows[offset : offset + limit]
+            rows = self.store.rows(scope, window, descending, look)
+            stop = len(rows) if limit < 0 else min(offset + limit, len(rows))
+            chosen = rows[offset:stop]
+            if shuffle is not None:
+                chosen = self.store.shuffled(rows, offset, stop, shuffle)
             return [text for row in chosen if (text := self.store.text(row))]
+
+    def backwards(
+        self, jid: str, shuffle: int | None = None, ghosts: Ghosts | None = None
+    ) -> Sequence[int]:
+        """Return the rows of one chat from the newest back, dropped ones included."""
+        rows = self.store.rows((jid,), EVERYTHING, True, Look(True, ghosts))
+        return rows if shuffle is None else self.store.shuffled(rows, 0, len(rows), shuffle)
+
+    def has_chat(self, jid: str) -> bool:
+        """Tell whether a chat is listed or has messages."""
+        with self.lock:
+            return self.store.has(jid) or any(item.id == jid for item in self._chats)
+
+    def stored(self) -> list[tuple[str, bytes]]:
+        """Return chat and text of every row that exists now and can be shown."""
+        with self.lock:
+            return [(self.store.chat(row), self.store.text(row)) for row in self.store.existing()]
+
+    def row(self, stanza_id: str) -> tuple[str, bytes] | None:
+        """Return chat and text of a row by its stanza id."""
+        with self.lock:
+            return self.store.lookup(stanza_id)
 
     def message(self, stanza_id: str, scope: Scope) -> bytes | None:
         """Return one message by its stanza id."""
@@ -193,16 +248,20 @@ class Account:
         rows.sort(key=lambda item: rank.get(to_shown(item.id), len(rank)))
         return sorted(rows, key=lambda item: _json_text(item.name), reverse=descending)
 
+    def last_moves(self) -> dict[str, float]:
+        """Return each chat that has messages, with the time of its newest honest one."""
+        with self.lock:
+            return self.store.newest()
+
     def overview(self, merge: bool, ids: set[str] | None) -> list[Item]:
         """List the chats the overview shows, optionally only some of them."""
         rows = [item for item in self.chats(merge=merge) if not item.id.endswith(_NO_OVERVIEW)]
         return rows if ids is None else [item for item in rows if item.id in ids]
 
-    def overview_row(self, chat: Item, merge: bool) -> bytes:
+    def overview_row(self, chat: Item, last: list[bytes]) -> bytes:
         """Return one element of the overview: name, picture, last message and the chat itself."""
         shown = to_shown(chat.id)
         face = self._faces.get(shown) or self._face(chat)
-        last = self.page(self.scope(chat.id, merge), limit=1)
         return b'{"id":%s,"name":%s,"picture":%s,"lastMessage":%s,"_chat":%s}' % (
             js_dumps(shown),
             face.name,
@@ -210,6 +269,11 @@ class Account:
             last[0] if last else b"null",
             chat.raw,
         )
+
+    def listed(self) -> list[Item]:
+        """Return every chat of the chat list, the LID halves on their own, moved or not."""
+        with self.lock:
+            return list(self._chats)
 
     def contact(self, contact_id: str) -> bytes | None:
         """Return one contact by any form of its id."""
@@ -261,12 +325,20 @@ class Account:
         raw = text if isinstance(text, bytes) else js_dumps(text)
         jid = to_jid(chat_id)
         with self.lock:
+            known = self.store.lookup(read_head(raw).stanza_id)
+            if known is not None and known[0] != jid:
+                self.journal.append(Change(known[0], known[1], None))
+                known = None
+            self.journal.append(Change(jid, known[1] if known else None, raw))
             self.store.put(jid, raw)
             self._move(jid, raw)
 
     def revoke(self, stanza_id: str) -> bool:
         """Delete a message for everyone: the row disappears."""
         with self.lock:
+            known = self.store.lookup(stanza_id)
+            if known is not None:
+                self.journal.append(Change(known[0], known[1], None))
             return self.store.remove(stanza_id)
 
     def map_lid(self, lid: str, number: str) -> None:

@@ -10,7 +10,9 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,8 +25,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.control import Control, Fault, FaultHook, Request, Stats
-from ventros_pipeline.replay.noweb import ROUTES, Call, Noweb, Route
+from ventros_pipeline.replay.engine import MESSAGES, ROUTES, Call, Engine, Route
+from ventros_pipeline.replay.faults import PROFILES, Faults
+from ventros_pipeline.replay.gows import Gows
+from ventros_pipeline.replay.live import LiveChanges
+from ventros_pipeline.replay.noweb import Noweb
 from ventros_pipeline.replay.params import Query, decode_part
+from ventros_pipeline.replay.truth import Truth
+from ventros_pipeline.replay.webjs import Webjs
 from ventros_pipeline.replay.wire import (
     Answer,
     CrashError,
@@ -33,11 +41,14 @@ from ventros_pipeline.replay.wire import (
     refuse,
     unauthorized,
 )
+from ventros_pipeline.replay.wpp import Wpp
 
 DEFAULT_KEY = "replay-key"
-ENGINES = ("noweb", "gows", "webjs", "wpp")
-_TRANSPORT = "ventros.transport"
+ENGINES: dict[str, type[Engine]] = {"noweb": Noweb, "gows": Gows, "webjs": Webjs, "wpp": Wpp}
+_WIRE = "ventros.wire"
+_FAREWELL = 5.0
 _UNKNOWN = "(unknown)"
+_NO_FAULT = Fault()
 _JSON = "application/json; charset=utf-8"
 
 
@@ -47,6 +58,8 @@ def create_app(
     api_key: str = DEFAULT_KEY,
     latency_ms: float = 0,
     engine: str = "noweb",
+    version: str | None = None,
+    minified_ids: bool = False,
     control: Control | None = None,
 ) -> Starlette:
     """Build the ASGI application that serves an account.
@@ -55,32 +68,40 @@ def create_app(
         account: what to serve.
         api_key: the key clients must send; ignored when a control is given.
         latency_ms: time added to every answer; ignored when a control is given.
-        engine: the WAHA engine to imitate; only `noweb` is replayed yet.
+        engine: the WAHA engine to imitate: noweb, gows, webjs or wpp.
+        version: the WAHA version to claim; below 2026.3.1 the server knows no `merge`, no
+            `sortOrder` and no filters for `all`. By default the account's own.
+        minified_ids: WEBJS writes `$1` where ids had `_serialized`.
         control: the switches to obey, to share them with a test.
 
     Returns:
-        The application; its switches are at `app.state.control`.
+        The application; its switches are at `app.state.control`, what it answers with at
+        `app.state.engine`.
 
     Raises:
-        ValueError: the engine is unknown or not replayed yet.
+        ValueError: the engine is unknown.
     """
-    if engine not in ENGINES:
+    kind = ENGINES.get(engine)
+    if kind is None:
         raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
-    if engine != "noweb":
-        raise ValueError(f"engine {engine!r} is not replayed yet: only noweb is")
     if control is None:
         control = Control(api_key, latency_ms=latency_ms)
-    app = Starlette(routes=[Mount("/", app=_Endpoint(Noweb(account, control), control))])
+    served = kind(account, control, version=version)
+    if isinstance(served, Webjs):
+        served.minified = minified_ids
+    app = Starlette(routes=[Mount("/", app=_Endpoint(served, control))])
     app.state.control = control
+    app.state.engine = served
     return app
 
 
 class _Endpoint:
     """The one ASGI endpoint: Express's routing is not Starlette's, so it is done here."""
 
-    def __init__(self, engine: Noweb, control: Control) -> None:
+    def __init__(self, engine: Engine, control: Control) -> None:
         self._engine = engine
         self._control = control
+        self._last: dict[str, tuple[str, Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope["raw_path"].decode("latin-1").split("?")[0]
@@ -90,49 +111,72 @@ class _Endpoint:
         template = route.template if route else _UNKNOWN
         stats = self._control.stats
         request = stats.arrived(scope["method"], raw_path, template, query.echo())
-        status = size = 0
+        answer: Answer | None = None
+        fault = _NO_FAULT
         try:
-            fault = self._control.fault(request) if self._control.fault else None
-            await asyncio.sleep(self._control.latency_ms / 1000 + (fault.delay if fault else 0))
-            if fault is not None and fault.reset:
-                await _reset(scope)
-                return
-            if fault is not None and fault.status is not None:
-                answer = Answer(fault.body, fault.status, fault.headers)
-            else:
-                body = await _read(receive)
-                answer = await self._answer(scope, request, route, parts, query, body)
-            status, size = answer.status, len(answer.body)
-            await _send(scope, send, answer, fault.keep if fault else None)
+            fault = self._control.arrived(request) or _NO_FAULT
+            await asyncio.sleep(self._control.latency_ms / 1000 + fault.delay)
+            if not fault.reset:
+                call = Call(query, parts, None, fault.session_status, fault.tricks)
+                answer = await self._spoiled(scope, receive, request, route, call, fault)
         finally:
-            stats.left(status, size)
+            # Counted before it is sent: who has an answer must find it in the statistics, and a
+            # client that asks one by one must never seem to ask two at a time.
+            stats.left(answer.status if answer else 0, len(answer.body) if answer else 0, request)
+        if answer is None:
+            await _reset(scope)
+            return
+        await _send(scope, send, answer, fault.keep)
+        if fault.hang_up:
+            await _hang_up(scope)
 
-    async def _answer(
+    async def _spoiled(
         self,
         scope: Scope,
+        receive: Receive,
         request: Request,
         route: Route | None,
-        parts: dict[str, str],
-        query: Query,
-        body: Any,
+        call: Call,
+        fault: Fault,
+    ) -> Answer:
+        """Return the true answer, or what the fault puts in its place."""
+        if fault.status is not None:
+            return Answer(fault.body, fault.status, fault.headers)
+        if fault.tricks.repeat and (earlier := self._earlier(request)):
+            return earlier
+        call.body = await _read(receive)
+        answer = await self._answer(scope, request, route, call)
+        if request.template == MESSAGES and answer.status == 200:
+            self._last[request.path] = (_but_offset(request), answer)
+        return replace(answer, headers=answer.headers | fault.headers)
+
+    def _earlier(self, request: Request) -> Answer | None:
+        """Return the answer before, if only the offset was another one."""
+        asked, answer = self._last.get(request.path, ("", None))
+        return answer if asked == _but_offset(request) else None
+
+    async def _answer(
+        self, scope: Scope, request: Request, route: Route | None, call: Call
     ) -> Answer:
         try:
             if route is None or route.guarded:
                 self._check_key(scope, request.path)
             if route is None:
                 raise refuse(404, f"Cannot {request.method} {request.path}")
-            decoded = {name: decode_part(part) for name, part in parts.items()}
-            answer = await route.handler(self._engine, Call(query, decoded, body))
+            call.parts = {name: decode_part(part) for name, part in call.parts.items()}
+            answer = await self._engine.handler(route)(call)
         except RefusalError as refusal:
             return Answer.of(refusal.payload, refusal.status)
         except CrashError as crash:
-            return self._crashed(crash, scope, request, query, body)
+            return self._crashed(crash, scope, request, call.query, call.body)
         return _not_modified(scope, answer)
 
     def _check_key(self, scope: Scope, path: str) -> None:
         if not path.startswith("/api"):
             return
-        if _header(scope, b"x-api-key") != self._control.api_key:
+        # Without a key of its own the server asks for none, like WAHA under WAHA_NO_API_KEY.
+        key = self._control.api_key
+        if key and _header(scope, b"x-api-key") != key:
             raise unauthorized()
 
     def _crashed(
@@ -152,10 +196,15 @@ class _Endpoint:
                 "timestamp": now.replace("+00:00", "Z"),
                 "exception": crash.exception,
                 "request": echo | {"query": query.echo()},
-                "version": self._engine.account.version,
+                "version": self._engine.version,
             },
             500,
         )
+
+
+def _but_offset(request: Request) -> str:
+    """Name a listing without its offset."""
+    return json.dumps({name: value for name, value in request.query.items() if name != "offset"})
 
 
 def _match(method: str, raw_path: str) -> tuple[Route | None, dict[str, str]]:
@@ -223,44 +272,58 @@ async def _send(scope: Scope, send: Send, answer: Answer, keep: float | None) ->
 
 
 async def _hang_up(scope: Scope) -> None:
-    transport = scope.get(_TRANSPORT)
-    if transport is None:
-        raise ConnectionAbortedError("this server cannot cut a connection")
-    transport.close()
-    await _let_go()
+    wire = _wire(scope)
+    wire.transport.close()
+    await wire.let_go()
 
 
 async def _reset(scope: Scope) -> None:
     """Send a TCP reset: closing with a linger time of zero."""
-    transport = scope.get(_TRANSPORT)
-    if transport is None:
-        raise ConnectionAbortedError("this server cannot cut a connection")
+    wire = _wire(scope)
     linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    transport.abort()
-    await _let_go()
+    connection = wire.transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    wire.transport.abort()
+    await wire.let_go()
 
 
-async def _let_go() -> None:
-    """Let the event loop notice that the connection is gone before the application returns."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+@dataclass
+class _Wire:
+    """The connection under a request, and the moment it is gone."""
+
+    transport: Any
+    gone: asyncio.Event
+
+    async def let_go(self) -> None:
+        """Wait until the connection is gone, or uvicorn thinks the answer was forgotten."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.gone.wait(), _FAREWELL)
+
+
+def _wire(scope: Scope) -> _Wire:
+    wire: _Wire | None = scope.get(_WIRE)
+    if wire is None:
+        raise ConnectionAbortedError("this server cannot cut a connection")
+    return wire
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, which also hands the transport to the application."""
+    """uvicorn's HTTP protocol, which also hands the connection to the application."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         app = self.app
+        self._wire = _Wire(transport, asyncio.Event())
 
-        async def with_transport(
-            scope: MutableMapping[str, Any], receive: Receive, send: Send
-        ) -> None:
-            scope[_TRANSPORT] = transport
+        async def with_wire(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+            scope[_WIRE] = self._wire
             await app(scope, receive, send)
 
-        self.app = with_transport
+        self.app = with_wire
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._wire.gone.set()
 
 
 class _Server(uvicorn.Server):
@@ -315,7 +378,7 @@ class ReplayServer:
 
     Attributes:
         account: the account served; change it with its own methods while it runs.
-        control: session state, store switch, key, waits, latency, faults.
+        control: session state, store switch, key, waits, latency, faults, ghosts.
         url: where it listens.
     """
 
@@ -326,19 +389,74 @@ class ReplayServer:
         api_key: str = DEFAULT_KEY,
         latency_ms: float = 0,
         engine: str = "noweb",
+        version: str | None = None,
+        minified_ids: bool = False,
         wait_scale: float = 0.0,
         fault: FaultHook | None = None,
+        faults: str = "none",
+        seed: int = 0,
+        pace: float = 1.0,
+        live: LiveChanges | None = None,
+        script: Sequence[tuple[int, str]] = (),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        """Prepare a server; `start`, or entering it, lets it listen.
+
+        Args:
+            account: what to serve: an account, or its folder.
+            api_key: the key clients must send.
+            latency_ms: time added to every answer.
+            engine: the WAHA engine to imitate.
+            version: the WAHA version to claim; see `create_app`.
+            minified_ids: see `create_app`.
+            wait_scale: factor on WAHA's 5 to 10 s wait before it says a session is not WORKING.
+            fault: a hook that spoils answers, in place of a profile.
+            faults: the profile of faults: none, flaky or hostile.
+            seed: what decides which request meets which fault.
+            pace: factor on the profile's delays and `Retry-After`; tests take a small one.
+            live: changes made while the account is being read.
+            script: (request number, session status) pairs.
+            host: address to listen on.
+            port: port to listen on; 0 takes a free one.
+        """
         self._owned = not isinstance(account, Account)
         self.account = account if isinstance(account, Account) else Account.load(account)
         self.control = Control(api_key, latency_ms=latency_ms, wait_scale=wait_scale, fault=fault)
-        self._app = create_app(self.account, engine=engine, control=self.control)
+        self.control.script = list(script)
+        if fault is None:
+            _spoil(self.control, faults, seed, pace)
+        self._app = create_app(
+            self.account,
+            engine=engine,
+            version=version,
+            minified_ids=minified_ids,
+            control=self.control,
+        )
+        self.engine: Engine = self._app.state.engine
+        self._since = len(self.account.journal)
+        self.live = live
+        if live is not None:
+            self.control.watchers.append(live.bind(self.engine))
         self._host = host
         self._port = port
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def truth(self) -> Truth:
+        """What existed the whole time, what appeared and what vanished, since this was made."""
+        engine = self.engine
+        with self.account.lock:
+            changes = [
+                (
+                    engine.fact(change.chat_id, change.before) if change.before else None,
+                    engine.fact(change.chat_id, change.after) if change.after else None,
+                )
+                for change in self.account.journal[self._since :]
+                if engine.reachable(change.chat_id)
+            ]
+            return Truth.of(engine.facts(), changes)
 
     @property
     def api_key(self) -> str:
@@ -389,6 +507,16 @@ class ReplayServer:
         self.stop()
 
 
+def _spoil(control: Control, faults: str, seed: int, pace: float) -> None:
+    """Give a server a profile of faults."""
+    profile = PROFILES.get(faults)
+    if profile is None:
+        raise ValueError(f"unknown faults {faults!r}: one of {', '.join(PROFILES)}")
+    if profile.rates:
+        control.fault = Faults(profile, seed, pace)
+    control.ghosts = profile.haunted(seed)
+
+
 def serve(
     directory: str | Path,
     *,
@@ -397,6 +525,8 @@ def serve(
     engine: str = "noweb",
     latency_ms: float = 0,
     api_key: str = DEFAULT_KEY,
+    faults: str = "none",
+    seed: int = 0,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve an account folder until interrupted.
@@ -405,14 +535,21 @@ def serve(
         directory: folder in the account format.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        engine: the WAHA engine to imitate.
+        engine: the WAHA engine to imitate: noweb, gows, webjs or wpp.
         latency_ms: time added to every answer.
         api_key: the key clients must send.
+        faults: how answers are spoiled: none, flaky or hostile.
+        seed: what decides which request meets which fault.
         ready: told the base URL as soon as clients may connect.
+
+    Raises:
+        ValueError: the engine or the profile of faults is unknown.
     """
+    control = Control(api_key, latency_ms=latency_ms)
+    _spoil(control, faults, seed, 1.0)
     account = Account.load(directory)
     try:
-        app = create_app(account, api_key=api_key, latency_ms=latency_ms, engine=engine)
+        app = create_app(account, engine=engine, control=control)
         listener = _listen(host, port)
         if ready is not None:
             ready(_url(host, listener.getsockname()[1]))

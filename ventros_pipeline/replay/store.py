@@ -11,11 +11,12 @@ a few machine numbers.
 import json
 import math
 import mmap
+import random
 import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -66,6 +67,45 @@ class Window(NamedTuple):
 
 
 EVERYTHING = Window()
+NO_TIME = -62_135_596_800.0
+"""The second a row without a time stands at where times are numbers: Go's zero time."""
+
+
+class Ghosts(NamedTuple):
+    """Rows WAHA reads and never shows, strewn between the others: they use up limit and offset.
+
+    Attributes:
+        seed: which rows they follow.
+        every: one run of them per that many rows.
+        longest: rows of the longest run.
+    """
+
+    seed: int
+    every: int
+    longest: int
+
+    def after(self, row: int) -> int:
+        """Return how many ghosts follow a row; always the same for the same row."""
+        mixed = (row * 2_654_435_761 + self.seed * 40_503 + 97) & 0xFFFFFFFF
+        mixed = ((mixed >> 16) ^ mixed) * 73_244_475 & 0xFFFFFFFF
+        if (mixed >> 8) % self.every:
+            return 0
+        return 1 + (mixed >> 20) % (self.longest if mixed & 1 else min(3, self.longest))
+
+
+class Look(NamedTuple):
+    """How a store looks at its rows.
+
+    Attributes:
+        numeric: order by the time as a number; False orders by its JSON text, as NOWEB does.
+        ghosts: hidden rows to strew in; None leaves the rows alone.
+    """
+
+    numeric: bool = False
+    ghosts: Ghosts | None = None
+
+
+PLAIN = Look()
 
 
 def read_head(text: bytes) -> Head:
@@ -127,6 +167,8 @@ def _status(value: object) -> int:
 
 Scope = tuple[str, ...] | None
 """Chat ids a query covers; None is every chat of the session."""
+_View = tuple[Scope, bool]
+_Question = tuple[Scope, Window, bool, Look]
 
 
 class MessageStore:
@@ -147,9 +189,10 @@ class MessageStore:
         self._late: dict[int, bytes] = {}
         self._interned: dict[bytes, bytes] = {}
         self._stanzas: dict[str, int] | None = None
-        self._views: dict[Scope, Sequence[int]] = {}
-        self._times: dict[Scope, tuple[array[float], array[int]]] = {}
-        self._answers: OrderedDict[tuple[Scope, Window, bool], Sequence[int]] = OrderedDict()
+        self._ghost: int | None = None
+        self._views: dict[_View, Sequence[int]] = {}
+        self._times: dict[_View, tuple[array[float], array[int]]] = {}
+        self._answers: OrderedDict[_Question, Sequence[int]] = OrderedDict()
 
     # -- filling ---------------------------------------------------------------------------
 
@@ -237,10 +280,10 @@ class MessageStore:
         return self._stanzas
 
     def _forget(self, chat_id: str) -> None:
-        stale = [scope for scope in self._views if scope is None or chat_id in scope]
-        for scope in stale:
-            self._views.pop(scope, None)
-            self._times.pop(scope, None)
+        stale = [view for view in self._views if view[0] is None or chat_id in view[0]]
+        for view in stale:
+            self._views.pop(view, None)
+            self._times.pop(view, None)
         self._answers.clear()
 
     # -- asking -----------------------------------------------------------------------------
@@ -270,57 +313,136 @@ class MessageStore:
             return None
         return self.text(row)
 
-    def shown(self, scope: Scope = None) -> list[bytes]:
-        """Return every message a reader can get, oldest JSON text first."""
-        return [text for row in self._view(scope) if (text := self.text(row))]
+    def lookup(self, stanza_id: str) -> tuple[str, bytes] | None:
+        """Return chat and text of a row by stanza id."""
+        row = self._known().get(stanza_id)
+        return None if row is None else (self._chat[row], self.text(row))
 
-    def rows(self, scope: Scope, window: Window, descending: bool) -> Sequence[int]:
-        """Return the rows of a query, in order, dropped ones included."""
-        token = (scope, window, descending)
-        found = self._answers.get(token)
-        if found is None:
-            found = self._answers[token] = self._select(scope, window, descending)
-            if len(self._answers) > _CACHED_ANSWERS:
-                self._answers.popitem(last=False)
-        self._answers.move_to_end(token)
+    def existing(self) -> Sequence[int]:
+        """Return every row that can be shown, in order of time."""
+        return [row for row in self._view((None, False)) if row in self._late or self._length[row]]
+
+    def shown(self) -> list[bytes]:
+        """Return every message a reader can get, oldest JSON text first."""
+        return [self.text(row) for row in self.existing()]
+
+    def newest(self) -> dict[str, float]:
+        """Return the newest ten-digit time of every chat that has rows to show; else 0."""
+        found: dict[str, float] = {}
+        for row in self.existing():
+            clock = self.clock(row)
+            honest = clock if 10**9 <= clock < 10**10 else 0.0
+            chat = self._chat[row]
+            found[chat] = max(honest, found.get(chat, 0.0))
         return found
 
-    def _select(self, scope: Scope, window: Window, descending: bool) -> Sequence[int]:
-        rows: Iterable[int] = self._timed(scope, window)
+    def has(self, chat_id: str) -> bool:
+        """Tell whether a chat has rows."""
+        return bool(self._chats.get(chat_id))
+
+    def chat(self, row: int) -> str:
+        """Return the chat of a row."""
+        return self._chat[row]
+
+    def clock(self, row: int) -> float:
+        """Return the time of a row as a number; `NO_TIME` when it has none."""
+        number = self._number[row]
+        return NO_TIME if math.isnan(number) else number
+
+    def rows(
+        self, scope: Scope, window: Window, descending: bool, look: Look = PLAIN
+    ) -> Sequence[int]:
+        """Return the rows of a query, in order, dropped ones included."""
+        question = (scope, window, descending, look)
+        found = self._answers.get(question)
+        if found is None:
+            found = self._answers[question] = self._select(scope, window, descending, look)
+            if len(self._answers) > _CACHED_ANSWERS:
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(question)
+        return found
+
+    def shuffled(self, rows: Sequence[int], start: int, stop: int, seed: int) -> list[int]:
+        """Return a slice of rows after those of one time changed places, across its ends, too."""
+        if start >= stop:
+            return []
+        first, last = start, stop
+        while first > 0 and self._tied(rows[first - 1], rows[start]):
+            first -= 1
+        while last < len(rows) and self._tied(rows[last], rows[stop - 1]):
+            last += 1
+        mixed: list[int] = []
+        rng = random.Random(seed)  # noqa: S311 - test data, not a secret
+        group: list[int] = []
+        for row in rows[first:last]:
+            if group and not self._tied(group[0], row):
+                rng.shuffle(group)
+                mixed += group
+                group = []
+            group.append(row)
+        rng.shuffle(group)
+        return (mixed + group)[start - first : stop - first]
+
+    def _tied(self, one: int, other: int) -> bool:
+        return self._order[one] == self._order[other] and self.clock(one) == self.clock(other)
+
+    def _select(self, scope: Scope, window: Window, descending: bool, look: Look) -> Sequence[int]:
+        rows: Iterable[int] = self._timed((scope, look.numeric), window)
         if window.from_me is not None:
             rows = [row for row in rows if bool(self._from_me[row]) is window.from_me]
         if window.status is not None:
             rows = [row for row in rows if self._status[row] == window.status]
         if descending:  # stable: rows of one second stay in insertion order
-            rows = sorted(rows, key=self._order.__getitem__, reverse=True)
+            rows = sorted(rows, key=self._rank(look.numeric), reverse=True)
+        if look.ghosts is not None:
+            rows = self._haunted(rows, look.ghosts)
         return rows if isinstance(rows, array) else array("I", rows)
 
-    def _timed(self, scope: Scope, window: Window) -> Sequence[int]:
-        view = self._view(scope)
+    def _rank(self, numeric: bool) -> Callable[[int], Any]:
+        return self.clock if numeric else self._order.__getitem__
+
+    def _haunted(self, rows: Iterable[int], ghosts: Ghosts) -> Sequence[int]:
+        """Strew ghosts: rows that use up limit and offset and are never shown."""
+        if self._ghost is None:
+            self._ghost = self._append("(ghost)", Head("", b"", math.nan, None, _NO_STATUS), 0)
+            self._chats.pop("(ghost)")
+        found = array("I")
+        for row in rows:
+            found.append(row)
+            found.extend([self._ghost] * ghosts.after(row))
+        return found
+
+    def _timed(self, view: _View, window: Window) -> Sequence[int]:
+        rows = self._view(view)
         if window.gte is None and window.lte is None:
-            return view
-        numbers, positions = self._clock(scope, view)
+            return rows
+        numbers, positions = self._clock(view, rows)
         start = 0 if window.gte is None else bisect_left(numbers, window.gte)
         stop = len(numbers) if window.lte is None else bisect_right(numbers, window.lte)
-        return array("I", [view[place] for place in sorted(positions[start:stop])])
+        return array("I", [rows[place] for place in sorted(positions[start:stop])])
 
-    def _view(self, scope: Scope) -> Sequence[int]:
-        """Rows of a scope ordered by the JSON text of the time; ties by insertion."""
-        view = self._views.get(scope)
-        if view is None:
+    def _view(self, view: _View) -> Sequence[int]:
+        """Rows of a scope ordered by their time, as text or number; ties by insertion."""
+        found = self._views.get(view)
+        if found is None:
+            scope, numeric = view
             chats = self._chats if scope is None else scope
             rows = sorted(row for chat_id in chats for row in self._chats.get(chat_id, ()))
-            rows.sort(key=self._order.__getitem__)
-            view = self._views[scope] = array("I", rows)
-        return view
+            rows.sort(key=self._rank(numeric))
+            found = self._views[view] = array("I", rows)
+        return found
 
-    def _clock(self, scope: Scope, view: Sequence[int]) -> tuple["array[float]", "array[int]"]:
+    def _clock(self, view: _View, rows: Sequence[int]) -> tuple["array[float]", "array[int]"]:
         """Numeric times of a view, ascending, and where in the view each one stands."""
-        clock = self._times.get(scope)
+        clock = self._times.get(view)
         if clock is None:
-            number = self._number
-            known = [place for place, row in enumerate(view) if not math.isnan(number[row])]
-            known.sort(key=lambda place: number[view[place]])
-            numbers = array("d", (number[view[place]] for place in known))
-            clock = self._times[scope] = (numbers, array("I", known))
+            timed = view[1]
+            known = [
+                place
+                for place, row in enumerate(rows)
+                if timed or not math.isnan(self._number[row])
+            ]
+            known.sort(key=lambda place: self.clock(rows[place]))
+            numbers = array("d", (self.clock(rows[place]) for place in known))
+            clock = self._times[view] = (numbers, array("I", known))
         return clock

@@ -72,7 +72,12 @@ class CrashError(Exception):
         }
 
 
-_REASONS = {400: "Bad Request", 404: "Not Found", 422: "Unprocessable Entity"}
+_REASONS = {
+    400: "Bad Request",
+    404: "Not Found",
+    422: "Unprocessable Entity",
+    501: "Not Implemented",
+}
 
 
 def refuse(status: int, message: str | list[str]) -> RefusalError:

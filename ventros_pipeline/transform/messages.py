@@ -50,6 +50,13 @@ CONTENT = [
     "details",
 ]
 
+LISTS = ["mentions", "vcards"]
+FLAGS = ["forwarded", "edited"]
+TOGETHER = [
+    ["latitude", "longitude", "location_name", "location_address"],
+    ["media_filename", "media_size", "media_seconds", "media_sha256"],
+]
+
 METADATA_SOURCES = [
     "ack",
     "address",
@@ -170,24 +177,22 @@ def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
 def merge(keyed: pl.DataFrame, channel_id: str) -> Messages:
     """Make one message of all rows with the same key.
 
-    The content comes from the newest version (by edit, then by reading) that knows its kind; the
-    time is the earliest trusted one; the status the highest; the id the one of the earliest row.
+    Each fact comes from the newest version that knows it (by edit, then by reading; a version that
+    knows its kind is newer than a placeholder); the time is the earliest trusted one; the status
+    the highest; the id the one of the earliest row. `update_messages.sql` merges the same way with
+    what is stored already: a message's versions may stand in several days and windows.
 
     Args:
         keyed: rows with their key, from `key`.
         channel_id: part of the message key, and so of the message's id.
     """
-    newest = keyed.sort(VERSION_ORDER, nulls_last=False).group_by(KEY, maintain_order=True).last()
+    newest = _newest(keyed)
     earliest = _earliest(keyed)
-    messages = (
-        newest.select(*KEY, *CONTENT)
-        .join(earliest, on=KEY, how="inner", maintain_order="left")
-        .with_columns(
-            pl.Series(
-                "message_id",
-                ids.message_ids(channel_id, newest["chat_id"], newest["stanza_id"]),
-                dtype=pl.String,
-            )
+    messages = newest.join(earliest, on=KEY, how="inner", maintain_order="left").with_columns(
+        pl.Series(
+            "message_id",
+            ids.message_ids(channel_id, newest["chat_id"], newest["stanza_id"]),
+            dtype=pl.String,
         )
     )
     messages = messages.with_columns(
@@ -197,11 +202,36 @@ def merge(keyed: pl.DataFrame, channel_id: str) -> Messages:
     return Messages(_rows(keyed, messages), messages)
 
 
+def _newest(keyed: pl.DataFrame) -> pl.DataFrame:
+    """Return content and version: the newest known value of each fact.
+
+    Facts of one thing stay together (a place's name never meets another place's coordinates), and
+    what was once forwarded or edited stays so.
+    """
+    known = keyed.with_columns(
+        pl.when(pl.col(name).list.len() > 0).then(name).alias(name) for name in LISTS
+    ).sort(VERSION_ORDER, nulls_last=False)
+    together = {name for group in TOGETHER for name in group}
+    single = [name for name in (*CONTENT, "reply_to") if name not in (*together, *FLAGS)]
+    merged = known.group_by(KEY, maintain_order=True).agg(
+        pl.col(single).drop_nulls().last(),
+        pl.col(FLAGS).any(),
+        # A version is compared as a whole, so it is kept as a whole.
+        pl.col("kind_is_known", "edited_at", "read_at").last(),
+        *(
+            pl.col(group).filter(pl.any_horizontal(pl.col(group).is_not_null())).last()
+            for group in TOGETHER
+        ),
+    )
+    return merged.rename({"reply_to": "reply_to_stanza"})
+
+
 def _earliest(keyed: pl.DataFrame) -> pl.DataFrame:
     """Return what does not come from the newest version: first time and id, highest status."""
     by_time = [~pl.col("time_trusted"), pl.col("at"), pl.col("waha_id"), pl.col("read_at")]
     return (
-        keyed.sort(by_time)
+        keyed.with_columns(status.ack_rank().alias("ack_rank"))
+        .sort(by_time)
         .group_by(KEY, maintain_order=True)
         .agg(
             pl.col("day", "at", "time_trusted", "time_problem", "waha_id").first(),
@@ -209,10 +239,7 @@ def _earliest(keyed: pl.DataFrame) -> pl.DataFrame:
             pl.col("timestamp_raw").first(),
             pl.col("from_me").max(),
             pl.col("status_rank").max(),
-            pl.col("edited_at").max(),
-            pl.col("read_at").max(),
-            pl.col("reply_to").drop_nulls().first().alias("reply_to_stanza"),
-            pl.col("ack").sort_by("status_rank", "read_at").last(),
+            pl.col("ack").sort_by("ack_rank").last(),
         )
     )
 
@@ -221,7 +248,8 @@ def _rows(keyed: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
     """Return a line for each distinct row; the primary one is the row that names the message."""
     primary = messages.select(*KEY, pl.col("waha_id").alias("primary_id"))
     return (
-        keyed.unique("row_key", keep="first", maintain_order=True)
+        # An edit moves WAHA's time, so one row may stand in two days, and each day counts it.
+        keyed.unique(["day", "row_key"], keep="first", maintain_order=True)
         .join(primary, on=KEY, how="inner", maintain_order="left")
         .with_columns(
             (

@@ -14,11 +14,15 @@ RANK_OF_ACK = {-1: 2, 0: 1, 1: 3, 2: 4, 3: 5, 4: 6}
 UNKNOWN = 0
 
 
+def ack_rank() -> pl.Expr:
+    """Return how far along `ack` says a message is (Int16), whoever wrote it."""
+    return pl.col("ack").replace_strict(RANK_OF_ACK, default=UNKNOWN, return_dtype=pl.Int16)
+
+
 def status_rank() -> pl.Expr:
     """Return the rank (Int16) of `ack`; incoming messages have no status, so theirs is unknown.
 
     History rows of incoming messages come as -1/ERROR when no status was stored (NOWEB); taking
     that for a failure marked 39 % of an account as failed.
     """
-    rank = pl.col("ack").replace_strict(RANK_OF_ACK, default=UNKNOWN, return_dtype=pl.Int16)
-    return pl.when(pl.col("from_me")).then(rank).otherwise(pl.lit(UNKNOWN, dtype=pl.Int16))
+    return pl.when(pl.col("from_me")).then(ack_rank()).otherwise(pl.lit(UNKNOWN, dtype=pl.Int16))

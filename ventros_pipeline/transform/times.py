@@ -78,13 +78,13 @@ def with_time(rows: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         .when(raw >= calendar.horizon)
         .then(pl.lit("future"))
     )
-    latest = second_of(date(9999, 12, 31))
+    earliest, latest = second_of(date.min), second_of(date.max)
     seconds = (
         pl.when(raw >= MILLISECONDS)
         .then(raw // 1000)
         .otherwise(raw.fill_null(0))
-        # Postgres and the CRM's JSON end at the year 9999.
-        .clip(-latest, latest)
+        # The CRM's JSON has the years 1 to 9999, and COPY refuses to read a year before that.
+        .clip(earliest, latest)
     )
     return rows.with_columns(
         pl.from_epoch(seconds, time_unit="s").dt.replace_time_zone("UTC").alias("at"),

@@ -10,21 +10,32 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 import stamina
 
+from ventros_pipeline.waha.courtesy import (
+    Breaker,
+    Courtesy,
+    NoCourtesy,
+    NoTurnError,
+    RestingError,
+    server_key,
+)
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
     WahaError,
+    WahaGarbledError,
+    WahaNotReadyError,
     WahaProtocolError,
     WahaTransientError,
     error_for,
@@ -33,6 +44,7 @@ from ventros_pipeline.waha.errors import (
 )
 from ventros_pipeline.waha.ids import normalise
 from ventros_pipeline.waha.jsontext import repair, split_array
+from ventros_pipeline.waha.sockets import DeadlineTransport, within
 
 ALL_CHATS = "all"
 
@@ -43,6 +55,9 @@ RETRY_AFTER_LIMIT = 60.0
 # the one it is just closing (a benchmark died on exactly that reset).
 _KEEPALIVE = 4.0
 _LISTING_PAGE = 500
+# Times that a session which has answered before may be not ready, and the wait before asking again.
+_FLAPS = 3
+_FLAP_SECONDS = 3.0
 _ERROR_BODY = 64 * 1024
 
 _SESSION = "/api/sessions/{session}"
@@ -57,6 +72,7 @@ _GROUPS = "/api/{session}/groups"
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _ENGINE_DATA = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+T = TypeVar("T")
 Params = Mapping[str, str | int]
 
 
@@ -79,7 +95,10 @@ class WahaServer:
         session: session name, `^[a-zA-Z0-9_-]{1,54}$`.
         api_key: the plain key, or empty for a server without one.
         connect_timeout: seconds.
-        read_timeout: seconds; WAHA itself waits up to 15 s for a session.
+        read_timeout: seconds without a byte; WAHA itself waits up to 15 s for a session.
+        total_timeout: seconds for one try all in all, however it trickles; above those 15 s too.
+        slow_timeout: both of them for a request that has a browser's database walked (WEBJS, WPP),
+            whose own limit is 300 s. Giving up before it does would start a second walk beside it.
         attempts: tries for one request while the failure is transient.
         body_limit: largest answer read into memory, bytes.
     """
@@ -89,6 +108,8 @@ class WahaServer:
     api_key: str = field(default="", repr=False)
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    total_timeout: float = 120.0
+    slow_timeout: float = 330.0
     attempts: int = 5
     body_limit: int = 256 * 1024 * 1024
 
@@ -144,6 +165,8 @@ class WahaClient:
     Args:
         server: where and how patiently.
         transport: an httpx transport to use instead of the network (tests).
+        courtesy: what each try waits for; none lets everything through.
+        breaker: what stops asking a session that keeps failing; none always asks.
 
     Raises:
         WahaConfigurationError: from any method, when somebody has to change a setting.
@@ -152,7 +175,14 @@ class WahaClient:
         WahaProtocolError: from any method, when the answer is not WAHA's.
     """
 
-    def __init__(self, server: WahaServer, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        server: WahaServer,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        courtesy: Courtesy | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
         if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", server.base_url):
             raise WahaConfigurationError(
                 "The base URL of WAHA must be http:// or https:// and a host, without a query."
@@ -162,16 +192,18 @@ class WahaClient:
                 "A WAHA session name has 1 to 54 letters, digits, `_` or `-`."
             )
         self.server = server
+        self._courtesy = courtesy or NoCourtesy()
+        self._breaker = breaker
+        self._key = server_key(server.base_url)
         self._lock = threading.Lock()
+        self._flaps: int | None = None
         self._stats = RequestStats()
         self._http = httpx.Client(
             base_url=server.base_url.rstrip("/"),
             headers=_headers(server.api_key),
-            timeout=httpx.Timeout(server.read_timeout, connect=server.connect_timeout),
-            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE),
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=transport or DeadlineTransport(keepalive=_KEEPALIVE),
         )
 
     def __enter__(self) -> Self:
@@ -250,6 +282,7 @@ class WahaClient:
         lte: int | None = None,
         order: Literal["asc", "desc"] = "asc",
         from_me: bool | None = None,
+        slow: bool = False,
     ) -> list[bytes]:
         """Read one page of messages.
 
@@ -262,6 +295,7 @@ class WahaClient:
             lte: upper bound of the timestamp, seconds, inclusive.
             order: by timestamp; rows of one second have no order.
             from_me: only own (True) or only others' (False) messages.
+            slow: grant the time that the walk of a browser's database takes.
 
         Returns:
             The JSON text of each row, as WAHA sent it.
@@ -282,7 +316,7 @@ class WahaClient:
             params["filter.timestamp.lte"] = lte
         if from_me is not None:
             params["filter.fromMe"] = "true" if from_me else "false"
-        return self._rows(self._get(_MESSAGES, params, chat_id), _MESSAGES)
+        return self._get(_MESSAGES, self._rows, params, chat_id, slow=slow)
 
     def _version(self) -> dict[str, Any]:
         for endpoint in (_VERSION, _VERSION_OLD):
@@ -302,7 +336,7 @@ class WahaClient:
         offset = 0
         while True:
             page = {**params, "limit": _LISTING_PAGE, "offset": offset}
-            items = self._items(self._get(endpoint, page), endpoint)
+            items = self._get(endpoint, self._items, page)
             known = len(found)
             for item in items:
                 found.setdefault(_listing_key(item, key), item)
@@ -318,7 +352,10 @@ class WahaClient:
         return [item for item in values if isinstance(item, dict)]
 
     def _object(self, endpoint: str) -> dict[str, Any]:
-        answer = self._decode(self._get(endpoint, {}), endpoint)
+        return self._get(endpoint, self._one, {})
+
+    def _one(self, body: bytes, endpoint: str) -> dict[str, Any]:
+        answer = self._decode(body, endpoint)
         if not isinstance(answer, dict):
             raise self._strange(endpoint, "the answer is no object")
         return answer
@@ -339,19 +376,28 @@ class WahaClient:
         except ValueError:
             raise self._strange(endpoint, _what_instead(body)) from None
 
-    def _strange(self, endpoint: str, what: str) -> WahaProtocolError:
-        return WahaProtocolError(
+    def _strange(self, endpoint: str, what: str) -> WahaGarbledError:
+        return WahaGarbledError(
             f"{where(self.server.session, endpoint)}: {what}. Check that the base URL is WAHA's "
             "own address and not a dashboard, a login page or another service.",
             endpoint=endpoint,
             session=self.server.session,
         )
 
-    def _get(self, endpoint: str, params: Params, chat_id: str = "") -> bytes:
+    def _get(
+        self,
+        endpoint: str,
+        parse: Callable[[bytes, str], T],
+        params: Params,
+        chat_id: str = "",
+        *,
+        slow: bool = False,
+    ) -> T:
+        """Ask until there is an answer that can be read, as often as the policy allows."""
         path = endpoint.replace("{session}", quote(self.server.session, safe=""))
         path = path.replace("{chatId}", quote(chat_id, safe=""))
         retrying = stamina.retry_context(
-            on=_worth_another_try,
+            on=self._worth_another_try,
             attempts=self.server.attempts,
             timeout=None,
             wait_initial=0.5,
@@ -359,14 +405,67 @@ class WahaClient:
             wait_jitter=1.0,
         )
         for attempt in retrying:
-            with attempt:
-                return self._once(endpoint, path, params, retry=attempt.num > 1)
+            with attempt, self._watched(endpoint), self._courtesy.turn(self._key):
+                body = self._once(endpoint, path, params, retry=attempt.num > 1, slow=slow)
+                answer = parse(body, endpoint)
+                self._flaps = 0
+                return answer
         raise AssertionError("stamina either returns or raises")
 
-    def _once(self, endpoint: str, path: str, params: Params, *, retry: bool) -> bytes:
-        started, received = time.monotonic(), 0
+    def _worth_another_try(self, error: Exception) -> bool | float:
+        if isinstance(error, WahaNotReadyError):
+            return self._flapped()
+        if isinstance(error, NoTurnError | RestingError):
+            return False
+        if isinstance(error, WahaTransientError) and error.retry_after is not None:
+            return error.retry_after
+        return isinstance(error, WahaTransientError | WahaGarbledError)
+
+    def _flapped(self) -> bool | float:
+        """Grant a session that has just answered a moment: connections blink for seconds.
+
+        A session that has answered nothing yet is left alone at once, for WAHA itself has already
+        waited for it.
+        """
+        with self._lock:
+            if self._flaps is None or self._flaps >= _FLAPS:
+                return False
+            self._flaps += 1
+            return _FLAP_SECONDS
+
+    @contextmanager
+    def _watched(self, endpoint: str) -> Iterator[None]:
+        """Ask the breaker first, and tell it what came of the try.
+
+        Being told to slow down (429) or to mend a setting is an answer of a server that is well.
+        """
+        if self._breaker is None:
+            yield
+            return
+        self._breaker.admit(where(self.server.session, endpoint))
+        failed = True
         try:
-            with self._http.stream("GET", path, params=params) as response:
+            yield
+            failed = False
+        except (WahaTransientError, WahaNotReadyError, WahaGarbledError) as error:
+            failed = error.status != 429 and not isinstance(error, NoTurnError)
+            raise
+        except WahaError:
+            failed = False
+            raise
+        finally:
+            self._breaker.record(failed=failed)
+
+    def _once(self, endpoint: str, path: str, params: Params, *, retry: bool, slow: bool) -> bytes:
+        started, received = time.monotonic(), 0
+        patience = self.server.slow_timeout if slow else self.server.read_timeout
+        timeout = httpx.Timeout(patience, connect=self.server.connect_timeout)
+        total = self.server.slow_timeout if slow else self.server.total_timeout
+        try:
+            with (
+                within(total),
+                self._http.stream("GET", path, params=params, timeout=timeout) as response,
+            ):
                 body = self._body(response, endpoint)
                 received = len(body)
                 if response.is_success:
@@ -425,12 +524,6 @@ def _headers(api_key: str) -> dict[str, str]:
     # WAHA offers no compression; asking for none keeps the body limit a limit on what is sent.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     return {**headers, "X-Api-Key": api_key} if api_key else headers
-
-
-def _worth_another_try(error: Exception) -> bool | float:
-    if not isinstance(error, WahaTransientError):
-        return False
-    return True if error.retry_after is None else error.retry_after
 
 
 def _retry_after(value: str | None, now: Callable[[], datetime] | None = None) -> float | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ventros_pipeline.waha.jsontext import repair
 from ventros_pipeline.waha.reading import timestamp_of
+from ventros_pipeline.waha.wire import LONGEST_ID
 
 
 class _Head(msgspec.Struct):
@@ -28,7 +29,8 @@ class Envelope:
     """A row's name and time.
 
     Attributes:
-        row_key: WAHA's id, verbatim; a hash of the row where it has none that can be read.
+        row_key: WAHA's id, verbatim; a hash of the row where it has none that can be read and
+            indexed.
         timestamp: epoch seconds as WAHA said; null where it said nothing usable.
     """
 
@@ -42,6 +44,6 @@ def envelope_of(row: bytes) -> Envelope:
         name = _DECODER.decode(repair(row)).id
     except (msgspec.MsgspecError, RecursionError):
         name = None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID:
         name = "sha256:" + hashlib.sha256(row).hexdigest()
     return Envelope(name, timestamp_of(row))

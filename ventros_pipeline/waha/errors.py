@@ -62,6 +62,13 @@ class WahaProtocolError(WahaError):
     """The answer is not what WAHA answers: HTML, not a list, too large, not found, no progress."""
 
 
+class WahaGarbledError(WahaProtocolError):
+    """The answer is no JSON, or not the JSON that was asked for, and the last try was no better.
+
+    It is tried again like a 502: a proxy's page of maintenance comes with a 200, too.
+    """
+
+
 class WahaUnsupportedError(WahaError):
     """This engine or version cannot be read by this release."""
 

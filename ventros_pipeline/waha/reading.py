@@ -1,81 +1,47 @@
-"""How the messages of a session are read, completely, from each engine.
+"""The choice of how a session is read: by engine, and by what the server turns out to honour.
 
-What belongs here: the choice of a strategy from a probe, and the walks that turn a range of time
-into pages. What does not: HTTP (`client.py`), the content of rows (`wire.py`), and what is done
-with a page.
-
-Facts behind the walk, all measured on a real server: `limit` counts rows before WAHA drops some of
-them, so a short page is not the end and an empty one may not be; a revoke deletes a row, so every
-offset behind it shifts; rows of one second have no order; ordering is by the JSON text of the
-timestamp, so only numbers of the same length compare like numbers; each page sorts its whole
-window, so a deep offset over everything costs 0.45 s and a narrow window a few milliseconds.
+What belongs here: the one place that picks a strategy. What does not: the strategies (`windows.py`
+for all chats at once, `perchat.py` for one chat at a time), HTTP (`client.py`), the content of rows
+(`wire.py`), and what is done with a page.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
-
-import msgspec
 
 from ventros_pipeline.waha.client import ALL_CHATS, Engine, Probe, WahaClient
-from ventros_pipeline.waha.errors import WahaError, WahaProtocolError, WahaUnsupportedError
+from ventros_pipeline.waha.errors import WahaError, WahaUnsupportedError
+from ventros_pipeline.waha.pages import Page, Reader, timestamp_of
+from ventros_pipeline.waha.perchat import ChatReader
+from ventros_pipeline.waha.windows import WindowReader
 
-# Seconds between which timestamps have ten digits, so that the order of their text is the order of
-# the numbers: 2001-09-09 to 2286-11-20.
-ORDERED_FROM = 1_000_000_000
-ORDERED_UNTIL = 10_000_000_000
-# WhatsApp did not exist before 2009; the first trustworthy second.
-FIRST_SECOND = 1_230_768_000
+__all__ = [
+    "AnyAgeReader",
+    "ChatReader",
+    "Page",
+    "Reader",
+    "WindowReader",
+    "choose_reader",
+    "timestamp_of",
+]
 
-DAY = 86_400
-# A window is asked to hold about two pages: a full page wastes no request, and the rows that do not
-# fit cost the server only the sorting of one page more.
-_FILL = 2.0
-_GROWTH = 8
-_MIN_SPAN = 60
-# A page that has to be larger than the page size (a burst in one second, a stretch of dropped rows,
-# the confirmation of an end) grows by this factor from at least that many rows.
-_WIDEN = 4
-_WIDE = 100
-_WIDEST = 32_768
-_PATIENCE = 200
-
-
-@dataclass(frozen=True)
-class Page:
-    """Rows of one request that were not in an earlier page.
-
-    Attributes:
-        rows: JSON text of each row. The same message comes again only if its content changed.
-        complete_before: every row with a timestamp below this second (epoch) has been yielded.
-    """
-
-    rows: list[bytes]
-    complete_before: int
-
-
-class Reader(Protocol):
-    """A strategy that reads the messages of one session, whole."""
-
-    def read(
-        self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield every row with `start <= timestamp < end` (epoch seconds)."""
-        ...
-
-    def read_unplaced(
-        self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield every row whose timestamp is not in `before <= timestamp < after`."""
-        ...
-
-    def oldest(self, client: WahaClient) -> int | None:
-        """Return the first trustworthy timestamp of the session, epoch seconds."""
-        ...
+_UNLISTED = (
+    "{engine} answers for one chat at a time: messages of chats that its list of chats does not "
+    "show cannot be read."
+)
+_RENAMED = (
+    "WEBJS before 2026.7.1 loses chats and messages on current WhatsApp Web (ids without "
+    "`_serialized`). Update WAHA."
+)
+_FELL_BACK = (
+    "This WAHA server cannot read all chats by windows of time ({why}). Its chats were read one by "
+    "one and without filters: slower, and without the chats that its list does not show. Update "
+    "WAHA."
+)
+# Answers of a server that does not know what it was asked for; 422 and 401 are about the session.
+_REFUSALS = (400, 404, 501)
+_SAMPLE = 50
 
 
 def choose_reader(probe: Probe, *, page_size: int) -> Reader:
@@ -88,374 +54,136 @@ def choose_reader(probe: Probe, *, page_size: int) -> Reader:
     Raises:
         WahaUnsupportedError: this release cannot read the engine.
     """
-    if probe.engine in (Engine.NOWEB, Engine.GOWS):
-        return WindowReader(page_size)
+    match probe.engine:
+        case Engine.NOWEB | Engine.GOWS:
+            return AnyAgeReader(page_size)
+        case Engine.WEBJS | Engine.WPP:
+            notes = [_UNLISTED.format(engine=probe.engine.value)]
+            if probe.engine is Engine.WEBJS and () < probe.version_tuple < (2026, 7, 1):
+                notes.append(_RENAMED)
+            return ChatReader(page_size, bounded=probe.engine is Engine.WEBJS, notes=notes)
     raise WahaUnsupportedError(
-        f"The engine of this WAHA server is {probe.engine.value}. This release reads NOWEB and "
-        "GOWS only; WEBJS and WPP cannot list all chats at once and need a reader of their own. "
-        "Set WHATSAPP_DEFAULT_ENGINE to GOWS or NOWEB and pair the number again."
+        "The engine of this WAHA server is not known to this release, which reads NOWEB, GOWS, "
+        f"WEBJS and WPP ({probe.engine.value}). Set WHATSAPP_DEFAULT_ENGINE to one of them, or "
+        "update this program."
     )
 
 
-@dataclass(frozen=True)
-class WindowReader:
-    """Reads NOWEB and GOWS by windows of time over `chatId=all`, or over given chats.
+@dataclass
+class AnyAgeReader:
+    """Reads NOWEB and GOWS by windows, and chat by chat where the server is too old for that.
 
-    Attributes:
-        page_size: rows asked for in one request, at least 1.
+    No list of versions decides: servers that do not know a parameter ignore it, and one that does
+    not know `all` may answer `[]`. What is seen decides:
+
+    - the walk finds rows out of the order, or outside of the bounds, that it asked for;
+    - the request is refused as such (400, 404, 501);
+    - `all` is empty and the list of chats is not.
     """
 
     page_size: int
+    _windows: WindowReader = field(init=False)
+    _chats: ChatReader | None = field(default=None, init=False)
+    _all_works: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._windows = WindowReader(self.page_size)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """A sentence when the server was too old; nothing otherwise."""
+        return () if self._chats is None else self._chats.notes
+
+    @property
+    def ranges_are_cheap(self) -> bool:
+        """True until the server turns out to be too old for windows."""
+        return self._chats is None
 
     def read(
         self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
     ) -> Iterator[Page]:
-        """Yield every row with `start <= timestamp < end` that exists during the whole read.
+        """Yield every row with `start <= timestamp < end`; see the two strategies.
 
-        A cursor walks up the seconds; no offset is used, so nothing that happens between two
-        requests can shift a row out of sight. See `_Walk`.
-
-        Args:
-            client: client of the session.
-            start: first second, epoch.
-            end: second after the last, epoch.
-            chats: chat ids; None reads every chat of the session at once.
-
-        Yields:
-            Pages in ascending time; rows without a numeric timestamp may be among them. With
-            several chats, `complete_before` stays at `start` until the last of them.
-
-        Raises:
-            WahaProtocolError: the walk makes no progress; the message names the window.
-            WahaUnsupportedError: the server ignores the order or the bounds it was asked for.
+        `complete_before` is not told before a first row has come: a server that does not know `all`
+        shows one empty window after the other.
         """
-        for last, chat in _with_last(_chats(chats)):
-            for page in self._read_chat(client, chat, start, end):
-                yield page if last else Page(page.rows, start)
+        if self._chats is None:
+            try:
+                held = None
+                for page in self._windows.read(client, start, end, chats):
+                    self._all_works |= bool(page.rows) and chats is None
+                    held = page
+                    if page.rows or self._all_works or chats is not None:
+                        yield page
+                        held = None
+                if held is None or self._serves_all(client):
+                    yield from () if held is None else (held,)
+                    return
+            except WahaError as error:
+                self._fall_back(error)
+        if self._chats is not None:
+            yield from self._chats.read(client, start, end, chats)
 
     def read_unplaced(
         self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
     ) -> Iterator[Page]:
-        """Yield the rows that no window of days between `before` and `after` finds.
-
-        - Older than `before`: zero, negative, pre-2009, and honest messages from before the
-          calendar starts. Ten-digit times are walked; shorter and negative ones, whose text order
-          is not their number's, are taken in one window that is read whole.
-        - At or after `after`: future times are walked, eleven digits and more (milliseconds) are
-          one window that is read whole.
-        - Null, text, or no timestamp at all: these match no filter on numbers, so they are read
-          without one. As JSON text they sort to an end of the list (null last and strings first in
-          NOWEB; SQL nulls first elsewhere), so both ends are read until a number with ten digits
-          shows that the odd ones are over.
-
-        Args:
-            client: client of the session.
-            before: first second that windows cover, epoch.
-            after: first second that windows do not cover any more, epoch.
-            chats: chat ids; None reads every chat of the session at once.
-
-        Yields:
-            Pages in no order; `complete_before` is always `before`, for it says nothing here. A row
-            may come twice.
-        """
-        for chat in _chats(chats):
-            reads = (
-                _whole(client, chat, self.page_size, None, min(before, ORDERED_FROM) - 1),
-                self._rows_between(client, chat, ORDERED_FROM, before),
-                self._rows_between(client, chat, max(after, ORDERED_FROM), ORDERED_UNTIL),
-                _whole(client, chat, self.page_size, max(after, ORDERED_UNTIL), None),
-                _odd_end(client, chat, self.page_size, "desc"),
-                _odd_end(client, chat, self.page_size, "asc"),
-            )
-            for rows in (rows for read in reads for rows in read):
-                wanted = [row for row in rows if not _placed(row, before, after)]
-                if wanted:
-                    yield Page(wanted, before)
+        """Yield every row whose timestamp is not in `before <= timestamp < after`."""
+        if self._chats is None and (chats is not None or self._serves_all(client)):
+            try:
+                yield from self._windows.read_unplaced(client, before, after, chats)
+            except WahaError as error:
+                self._fall_back(error)
+        if self._chats is not None:
+            yield from self._chats.read_unplaced(client, before, after, chats)
 
     def oldest(self, client: WahaClient) -> int | None:
-        """Return the first trustworthy timestamp of the session, epoch seconds, or None.
+        """Return the first trustworthy timestamp of the session, epoch seconds, or a bound."""
+        if self._chats is None:
+            try:
+                oldest = self._windows.oldest(client)
+                if self._serves_all(client, oldest):
+                    return oldest
+            except WahaError as error:
+                self._fall_back(error)
+        return None if self._chats is None else self._chats.oldest(client)
 
-        One request in the common case; a second one, wider, when the first page is empty.
-        """
-        for limit in (1, _WIDE):
-            rows = client.messages(ALL_CHATS, limit=limit, gte=FIRST_SECOND, lte=ORDERED_UNTIL - 1)
-            times = [t for row in rows if (t := timestamp_of(row)) is not None]
-            if times:
-                return math.floor(min(times))
-        return None
-
-    def _read_chat(self, client: WahaClient, chat: str, start: int, end: int) -> Iterator[Page]:
-        """Cut the range where the number of digits changes; see the module's docstring."""
-        if start < ORDERED_FROM:
-            until = min(end, ORDERED_FROM)
-            for rows in _whole(client, chat, self.page_size, start, until):
-                yield Page([row for row in rows if _placed(row, start, until)], start)
-        if (first := max(start, ORDERED_FROM)) < end:
-            yield from _Walk(client, chat, self.page_size, first, min(end, ORDERED_UNTIL), DAY)
-        yield Page([], end)
-
-    def _rows_between(
-        self, client: WahaClient, chat: str, start: int, end: int
-    ) -> Iterator[list[bytes]]:
-        if start < end:
-            # Nothing much is expected here, so the first window is everything.
-            for page in _Walk(client, chat, self.page_size, start, end, end - start):
-                yield page.rows
-
-
-@dataclass
-class _Walk:
-    """Walks one chat (or all) from `start` to `end`, ten-digit seconds, by a cursor.
-
-    Each request asks for `cursor <= timestamp <= bound`, ascending. The last row's second is the
-    next cursor, asked for again: rows of that second may lie behind the page, and rows hidden
-    behind dropped ones are found because nothing is skipped. What came before is known by its
-    bytes. Only three things happen to a page:
-
-    - It moves the cursor: the bound is set anew from the density just seen.
-    - It moves nothing and is short: the bound grows; at the end of the range one wider page must
-      confirm that nothing follows.
-    - It moves nothing and is full (a burst in one second, or rows whose time is text): the page
-      grows. Beyond `_WIDEST` rows the second is swept with offsets.
-    """
-
-    client: WahaClient
-    chat: str
-    page_size: int
-    start: int
-    end: int
-    span: int
-    cursor: int = field(init=False)
-    bound: int = field(init=False)
-    limit: int = field(init=False)
-    seen: set[bytes] = field(init=False, default_factory=set)
-    odd: set[bytes] = field(init=False, default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.cursor = self.start
-        self.bound = min(self.start + self.span, self.end)
-        self.limit = self.page_size
-
-    def __iter__(self) -> Iterator[Page]:
-        """Yield pages until the end is confirmed.
-
-        Raises:
-            WahaProtocolError: `_PATIENCE` requests in a row without progress.
-        """
-        idle = 0
-        while idle < _PATIENCE:
-            rows = self.client.messages(
-                self.chat, limit=self.limit, gte=self.cursor, lte=self.bound
-            )
-            fresh, last = self._take(rows)
-            moved = last is not None and last > self.cursor
-            idle = 0 if moved else idle + 1
-            if last is not None and moved:
-                self._advance(last, len(rows))
-            yield Page(fresh, min(self.cursor, self.end))
-            if self.cursor >= self.end:
-                return
-            if moved:
-                continue
-            if not self._crowded(len(rows)):
-                if not self._look_further():
-                    return
-            elif self.limit < _WIDEST:
-                self.limit = _wider(self.limit)
-            else:
-                yield Page(self._sweep_second(), self.cursor)
-                self.cursor, idle = self.cursor + 1, 0
-        raise self._stuck(WahaProtocolError, f"no progress in {_PATIENCE} requests")
-
-    def _take(self, rows: Sequence[bytes]) -> tuple[list[bytes], int | None]:
-        """Return the rows not seen before and below `end`, and the last whole second among all."""
-        fresh: list[bytes] = []
-        last: int | None = None
-        outside = 0
-        for row in rows:
-            time = timestamp_of(row)
-            if time is None:
-                if row not in self.odd:
-                    self.odd.add(row)
-                    fresh.append(row)
-                continue
-            second = math.floor(time)
-            if not self.cursor <= second <= self.bound:
-                outside += 1
-                continue
-            if last is not None and second < last:
-                raise self._stuck(WahaUnsupportedError, "the rows do not come in ascending order")
-            last = second
-            if row not in self.seen and time < self.end:
-                fresh.append(row)
-                self.seen.add(row)
-        if outside and outside == len(rows):
-            raise self._stuck(WahaUnsupportedError, "the bounds of time are ignored")
-        return fresh, last
-
-    def _advance(self, last: int, count: int) -> None:
-        # A few dropped rows do not make a page short: 499 of 500 says nothing about the rest.
-        full = count >= self.limit * 9 // 10
-        width = (last if full else self.bound) - self.cursor + 1
-        wanted = math.ceil(width * _FILL * self.page_size / count)
-        self.span = max(_MIN_SPAN, min(wanted, self.span * _GROWTH))
-        # Rows of the cursor's second come again; older ones cannot.
-        self.seen = {row for row in self.seen if _second(row) == last}
-        at_end = self.bound >= self.end
-        self.cursor = last
-        self.bound = min(last + self.span, self.end)
-        # A page that reached the end half empty is most likely the last one: the next request is
-        # asked wide, so that it is also the confirmation.
-        over = at_end and count <= self.limit // 2
-        self.limit = _wider(self.page_size) if over else self.page_size
-
-    def _crowded(self, count: int) -> bool:
-        """Say whether a page that moved nothing may hide rows behind those it shows."""
-        if self.bound < self.end:
-            return count >= self.limit
-        return not _roomy(count, self.limit)
-
-    def _look_further(self) -> bool:
-        """Widen what is asked after a page that brought nothing; False when all has been asked."""
-        if self.bound < self.end:
-            self.span *= _GROWTH
-            self.bound = min(self.cursor + self.span, self.end)
+    def _serves_all(self, client: WahaClient, oldest: int | None = None) -> bool:
+        """Find out, once, whether `all` works; with `oldest`, also whether an order is honoured."""
+        if self._all_works and oldest is None:
             return True
-        if self.limit <= self.page_size:
-            self.limit = _wider(self.page_size)
-            return True
-        return False
+        try:
+            newest = client.messages(ALL_CHATS, limit=1, order="desc")
+            if oldest is not None and not _later(newest, oldest):
+                _check_order(client.messages(ALL_CHATS, limit=_SAMPLE))
+        except WahaError as error:
+            self._fall_back(error)
+            return False
+        if newest:
+            self._all_works = True
+        elif client.messages(ALL_CHATS, limit=_SAMPLE):
+            self._all_works = True  # the newest row was one that WAHA drops
+        elif any(_has_time(chat) for chat in client.chats()):
+            self._fall_back(WahaUnsupportedError("it answers nothing for all chats at once"))
+        return self._chats is None
 
-    def _sweep_second(self) -> list[bytes]:
-        rows = _sweep(self.client, self.chat, self.cursor, self.cursor + 1)
-        fresh = [row for row in rows if row not in self.seen and (_second(row) or 0) < self.end]
-        self.seen.update(fresh)
-        if not any(_second(row) == self.cursor for row in rows):
-            raise self._stuck(WahaProtocolError, f"pages of {_WIDEST} rows lead nowhere")
-        return fresh
-
-    def _stuck(self, error: type[WahaError], why: str) -> WahaError:
-        return error(
-            f"WAHA session {self.client.server.session!r}: reading messages between {self.cursor} "
-            f"and {self.bound} (epoch seconds) cannot be complete: {why}. Update WAHA; if it is "
-            "current, report the window with the server's version."
-        )
-
-
-def _whole(
-    client: WahaClient, chat: str, page_size: int, gte: int | None, lte: int | None
-) -> Iterator[list[bytes]]:
-    """Yield a window whose order means nothing, by single requests wide enough to hold all of it.
-
-    One answer is one moment: nothing can shift in it.
-    """
-    limit = page_size
-    while limit <= _WIDEST:
-        rows = client.messages(chat, limit=limit, gte=gte, lte=lte)
-        yield rows
-        if limit > page_size and _roomy(len(rows), limit):
-            return
-        limit = _wider(limit)
-    yield _sweep(client, chat, gte, lte)
+    def _fall_back(self, error: WahaError) -> None:
+        """Read chat by chat from now on, or raise what has nothing to do with age."""
+        if not isinstance(error, WahaUnsupportedError) and error.status not in _REFUSALS:
+            raise error
+        why = f"HTTP {error.status}" if error.status else "it ignores what it is asked"
+        self._chats = ChatReader(self.page_size, bounded=False, notes=[_FELL_BACK.format(why=why)])
 
 
-def _odd_end(
-    client: WahaClient, chat: str, page_size: int, order: Literal["asc", "desc"]
-) -> Iterator[list[bytes]]:
-    """Yield the rows without a numeric timestamp that stand at one end of the unfiltered list."""
-    first = limit = min(page_size, _WIDE)
-    while limit <= _WIDEST:
-        rows = client.messages(chat, limit=limit, order=order)
-        yield [row for row in rows if timestamp_of(row) is None]
-        past = bool(rows) and timestamp_of(rows[-1]) is not None
-        if past or (limit > first and _roomy(len(rows), limit)):
-            return
-        limit = _wider(limit)
-    yield [row for row in _sweep(client, chat, None, None) if timestamp_of(row) is None]
+def _later(rows: Sequence[bytes], second: int) -> bool:
+    time = timestamp_of(rows[0]) if rows else None
+    return time is not None and time > second
 
 
-def _sweep(client: WahaClient, chat: str, gte: int | None, lte: int | None) -> list[bytes]:
-    """Read a window with offsets: up to find its end, then down again.
-
-    A row that is deleted shifts the ones behind it towards lower offsets, which a reader on its way
-    up has passed; on the way down they are still ahead. So the second pass sees every row that was
-    there all the time.
-    """
-    found: dict[bytes, None] = {}
-
-    def page(offset: int) -> int:
-        rows = client.messages(chat, limit=_WIDEST, offset=offset, gte=gte, lte=lte)
-        found.update(dict.fromkeys(rows))
-        return len(rows)
-
-    top = 0
-    while page(top) or page(top + _WIDEST):
-        top += _WIDEST
-    for offset in range(top, -1, -_WIDEST):
-        page(offset)
-    return list(found)
+def _check_order(rows: Sequence[bytes]) -> None:
+    times = [time for row in rows if (time := timestamp_of(row)) is not None]
+    if times != sorted(times):
+        raise WahaUnsupportedError("the rows do not come in ascending order")
 
 
-class _Stamp(msgspec.Struct):
-    timestamp: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_STAMP = msgspec.json.Decoder(_Stamp)
-# The way out for a row that the parser refuses: WAHA writes `timestamp` right after `id`.
-_STAMP_TEXT = re.compile(rb'^\s*\{\s*"id"\s*:\s*"[^"\\]*+"\s*,\s*"timestamp"\s*:\s*(-?[0-9.eE+-]+)')
-
-
-def timestamp_of(row: bytes) -> float | None:
-    """Return a row's timestamp if it is a finite JSON number, else None; never raises.
-
-    Args:
-        row: JSON text of a row.
-
-    Returns:
-        The number as it stands (WAHA means epoch seconds), or None for null, text, and rows that
-        have none.
-    """
-    try:
-        raw = bytes(_STAMP.decode(row).timestamp).strip()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        found = _STAMP_TEXT.match(row)
-        raw = found[1] if found else b"null"
-    if raw[:1] not in b"-0123456789":
-        return None
-    try:
-        number = float(raw)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _second(row: bytes) -> int | None:
-    time = timestamp_of(row)
-    return None if time is None else math.floor(time)
-
-
-def _placed(row: bytes, start: int, end: int) -> bool:
-    time = timestamp_of(row)
-    return time is not None and start <= time < end
-
-
-def _roomy(count: int, limit: int) -> bool:
-    """Say whether a page has so much room left that only a desert of dropped rows could fill it.
-
-    `count < limit` proves nothing: 1,995 visible rows and 5 dropped ones fill a page of 2,000.
-    """
-    return count <= limit // _WIDEN
-
-
-def _wider(limit: int) -> int:
-    return min(max(limit * _WIDEN, _WIDE), max(_WIDEST, limit + 1))
-
-
-def _chats(chats: Sequence[str] | None) -> Sequence[str]:
-    return [ALL_CHATS] if chats is None else chats
-
-
-def _with_last(items: Iterable[str]) -> Iterator[tuple[bool, str]]:
-    sequence = list(items)
-    for position, item in enumerate(sequence, 1):
-        yield position == len(sequence), item
+def _has_time(chat: dict[str, object]) -> bool:
+    return any(chat.get(key) for key in ("conversationTimestamp", "timestamp", "t"))

@@ -83,6 +83,10 @@ _COLUMNS: Mapping[str, pl.DataType] = {
 }
 MESSAGE_SCHEMA = pl.Schema(_COLUMNS)
 
+# A stanza id has about 20 characters and an address about 30. What is far longer is no id, and no
+# index of Postgres takes it (2,704 bytes, four to a character): one such row stopped its window.
+LONGEST_ID = 500
+
 _ACK_BY_NAME = {"ERROR": -1, "PENDING": 0, "SERVER": 1, "DEVICE": 2, "READ": 3, "PLAYED": 4}
 _SENDER_ALTS = ("participantAlt", "participantPn", "participantLid", "senderPn", "senderLid")
 _MANY_PEOPLE = frozenset(
@@ -96,7 +100,7 @@ class Rejected:
 
     Attributes:
         index: its position in the payloads.
-        reason: `not_json`, `too_deep`, `not_an_object`, `no_id` or `no_chat`.
+        reason: `not_json`, `too_deep`, `not_an_object`, `no_id`, `no_chat` or `id_too_long`.
     """
 
     index: int
@@ -245,6 +249,9 @@ def _fields(row: _Row, index: int, own: frozenset[str]) -> tuple[Any, ...] | str
     text_time = bytes(row.timestamp).decode().strip()
     timestamp = _timestamp(text_time)
     reply, reply_participant = _reply(row, data, what.context)
+    ids = (waha_id, core.stanza, core.chat, sender, core.chat_alt, core.sender_alt, reply)
+    if max(map(len, filter(None, ids))) > LONGEST_ID:
+        return "id_too_long"
     latitude, longitude, place, address = _location(row, what)
     media = _media(row, data, what)
     return (

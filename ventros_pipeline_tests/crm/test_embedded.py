@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -192,3 +193,15 @@ def test_variables_meant_for_another_server_do_not_reach_this_one(
 
 def test_stopping_a_server_whose_folder_is_gone_is_harmless(folder: Path) -> None:
     EmbeddedServer("", folder / "gone").stop()
+
+
+def test_the_server_of_a_deleted_folder_does_not_take_its_successor_along(folder: Path) -> None:
+    """It would remove the socket within a minute: `make clean` and `make demo` did that."""
+    embedded.start(folder)
+    ghost = psutil.Process(postmaster(folder))
+    shutil.rmtree(folder)
+
+    server = embedded.start(folder)
+
+    assert not ghost.is_running()
+    assert ask(server, "SELECT 1") == 1

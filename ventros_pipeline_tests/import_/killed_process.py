@@ -1,4 +1,6 @@
-"""An import in a process of its own, to be killed: `python -m … URL CHANNEL HOME RUN NOW FIRST LAST`.
+"""An import in a process of its own, to be killed.
+
+Arguments: database URL, channel, home, run, now, start of the calendar, first day, last day.
 
 It loads one day in one transaction, so that a kill leaves some days loaded and some not.
 """

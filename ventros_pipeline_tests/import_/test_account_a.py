@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -381,6 +382,28 @@ def test_nothing_is_in_quarantine_and_every_proof_holds(
 def test_an_import_starts_nothing_in_the_crm(imported_a: World) -> None:
     for table in ("outbox_events", "contact_events", "message_groups", "message_enrichments"):
         assert imported_a.value(f"SELECT count(*) FROM {table}") == 0
+
+
+def test_the_archive_holds_every_row_and_no_secret(
+    imported_a: World, dump_a: list[dict[str, Any]]
+) -> None:
+    archived = imported_a.archive.read(imported_a.channel.key, imported_a.days)
+    assert archived["row_key"].n_unique() == archived.height == len(dump_a)
+    secrets = {secret for row in dump_a for secret in secrets_of(row["message"])}
+    assert len(secrets) > 2000
+    whole = b"\n".join(archived["payload"].to_list())
+    assert b'"mediaKey":null' in whole
+    assert not secrets & set(re.findall(rb"[A-Za-z0-9+/=]{16,}", whole))
+
+
+def secrets_of(node: object) -> Iterator[bytes]:
+    """Yield the base64 of every key, secret and thumbnail, at any depth."""
+    items = node.items() if isinstance(node, dict) else enumerate(node or ())
+    for name, value in items:
+        if name in ("mediaKey", "messageSecret", "jpegThumbnail") and value:
+            yield value["data"].encode()
+        elif isinstance(value, dict | list):
+            yield from secrets_of(value)
 
 
 def test_a_second_import_rewrites_nothing(

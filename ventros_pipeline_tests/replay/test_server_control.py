@@ -284,10 +284,32 @@ def test_a_csv_of_overview_ids_is_read_as_one_id(server_a: ReplayServer) -> None
     assert [row["id"] for row in rows] == [CHAT]
 
 
-@pytest.mark.parametrize("engine", ["gows", "webjs", "wpp"])
-def test_only_noweb_is_replayed_yet(account_a: Account, engine: str) -> None:
-    with pytest.raises(ValueError, match="not replayed yet"):
-        create_app(account_a, engine=engine)
+def test_an_unknown_engine_is_refused_with_the_known_ones(account_a: Account) -> None:
+    with pytest.raises(ValueError, match="one of noweb, gows, webjs, wpp"):
+        create_app(account_a, engine="baileys")
+
+
+def test_a_scripted_session_falls_asleep_and_wakes_up_at_given_requests(
+    account_a: Account,
+) -> None:
+    with ReplayServer(account_a, script=[(2, "STARTING"), (4, "WORKING")]) as server:
+        with client(server) as session:
+            statuses = [session.get(MESSAGES).status_code for _ in range(4)]
+        assert server.control.status == "WORKING"
+    assert statuses == [200, 422, 422, 200]
+
+
+def test_the_statistics_tell_each_endpoint_and_the_highest_rate(server_a: ReplayServer) -> None:
+    with client(server_a) as session:
+        for _ in range(3):
+            session.get(MESSAGES)
+        session.get("/api/other/chats")
+    figures = server_a.stats.as_dict()
+    messages = figures["endpoints"]["GET /api/{session}/chats/{chat_id}/messages"]
+    assert (messages["requests"], messages["failed"], messages["max_in_flight"]) == (3, 0, 1)
+    assert messages["bytes"] > 1000
+    assert figures["endpoints"]["GET /api/{session}/chats"]["failed"] == 1
+    assert figures["max_per_second"] == 4
 
 
 def test_a_folder_without_messages_is_refused(tmp_path: Any) -> None:

@@ -13,6 +13,7 @@ from ventros_pipeline.waha.client import Engine, WahaClient, WahaServer, _retry_
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
     WahaError,
+    WahaGarbledError,
     WahaNotReadyError,
     WahaProtocolError,
     WahaTransientError,
@@ -186,10 +187,10 @@ def test_limits_that_waha_answers_with_silence_or_everything_are_never_sent(
         (httpx.Response(302, headers={"Location": "/login"}), WahaConfigurationError, "redirects"),
         (httpx.Response(404, json={}), WahaProtocolError, "base URL"),
         (httpx.Response(418), WahaProtocolError, "base URL"),
-        (httpx.Response(200, text="<!doctype html><p>login"), WahaProtocolError, "web page"),
-        (httpx.Response(200, text=""), WahaProtocolError, "empty"),
-        (httpx.Response(200, text="{}"), WahaProtocolError, "no JSON"),
-        (httpx.Response(200, content=b"[1,2"), WahaProtocolError, "no JSON"),
+        (httpx.Response(200, text="<!doctype html><p>login"), WahaGarbledError, "web page"),
+        (httpx.Response(200, text=""), WahaGarbledError, "empty"),
+        (httpx.Response(200, text="{}"), WahaGarbledError, "no JSON"),
+        (httpx.Response(200, content=b"[1,2"), WahaGarbledError, "no JSON"),
         (
             httpx.Response(200, content=b"[" + b"1," * 5000 + b"1]"),
             WahaProtocolError,
@@ -243,6 +244,24 @@ def test_a_passing_failure_is_tried_again_and_counted(failure: Answer) -> None:
         stats = client.stats
     assert (stats.requests, stats.retries) == (3, 2)
     assert stats.bytes >= len(good.content)
+
+
+@pytest.mark.parametrize("page", ["<html>back in a minute", "", '[{"id":"a"},'])
+def test_a_page_that_is_no_answer_is_tried_again(page: str) -> None:
+    good = httpx.Response(200, content=b'[{"id":"a"}]')
+    with client_of(script(httpx.Response(200, text=page), good)) as client:
+        assert client.messages("all", limit=5) == [b'{"id":"a"}']
+
+
+def test_a_session_that_blinks_while_it_is_read_gets_a_moment_and_not_more() -> None:
+    good = httpx.Response(200, content=b'[{"id":"a"}]')
+    blink = httpx.Response(422, json={"status": "STARTING", "expected": ["WORKING"]})
+    with client_of(script(good, blink, blink, blink, good, blink)) as client:
+        for _ in range(2):
+            assert client.messages("all", limit=5) == [b'{"id":"a"}']
+        with pytest.raises(WahaNotReadyError):
+            client.messages("all", limit=5)
+        assert client.stats.requests == 1 + 4 + 4
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501])

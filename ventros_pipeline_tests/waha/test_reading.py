@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from ventros_pipeline.waha.client import Engine, Me, Probe
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaUnsupportedError
-from ventros_pipeline.waha.reading import Page, WindowReader, choose_reader, timestamp_of
+from ventros_pipeline.waha.reading import (
+    AnyAgeReader,
+    ChatReader,
+    Page,
+    WindowReader,
+    choose_reader,
+    timestamp_of,
+)
 
 from .server import MemoryWaha, Row, texts
 
@@ -37,13 +44,24 @@ def probe(engine: Engine) -> Probe:
 
 @pytest.mark.parametrize("engine", [Engine.NOWEB, Engine.GOWS])
 def test_noweb_and_gows_are_read_by_windows(engine: Engine) -> None:
-    assert isinstance(choose_reader(probe(engine), page_size=10), WindowReader)
+    reader = choose_reader(probe(engine), page_size=10)
+    assert isinstance(reader, AnyAgeReader)
+    assert (reader.ranges_are_cheap, list(reader.notes)) == (True, [])
 
 
-@pytest.mark.parametrize("engine", [Engine.WEBJS, Engine.WPP, Engine.UNKNOWN])
-def test_other_engines_are_refused_with_a_sentence(engine: Engine) -> None:
-    with pytest.raises(WahaUnsupportedError, match=engine.value):
-        choose_reader(probe(engine), page_size=10)
+@pytest.mark.parametrize("engine", [Engine.WEBJS, Engine.WPP])
+def test_webjs_and_wpp_are_read_chat_by_chat_and_say_what_that_misses(engine: Engine) -> None:
+    reader = choose_reader(probe(engine), page_size=10)
+    assert isinstance(reader, ChatReader)
+    assert not reader.ranges_are_cheap
+    assert reader.bounded is (engine is Engine.WEBJS)
+    assert engine.value in reader.notes[0]
+    assert any("2026.7.1" in note for note in reader.notes) is (engine is Engine.WEBJS)
+
+
+def test_an_unknown_engine_is_refused_with_a_sentence() -> None:
+    with pytest.raises(WahaUnsupportedError, match="UNKNOWN"):
+        choose_reader(probe(Engine.UNKNOWN), page_size=10)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])
@@ -77,7 +95,7 @@ def test_a_full_page_with_a_dropped_row_in_it_hides_nothing() -> None:
 def test_a_burst_beyond_the_widest_page_is_swept_while_rows_are_revoked(
     monkeypatch: pytest.MonkeyPatch, position: str
 ) -> None:
-    monkeypatch.setattr("ventros_pipeline.waha.reading._WIDEST", 40)
+    monkeypatch.setattr("ventros_pipeline.waha.windows.WIDEST", 40)
     rows = burst(205, T0)
     rest = [Row("after", T0 + 900)] if position == "middle" else []
     doomed = itertools.islice(itertools.cycle([3, 50, 0]), 12)
@@ -96,6 +114,26 @@ def test_a_server_that_caps_its_pages_is_still_read_whole(monkeypatch: pytest.Mo
     rows = [*burst(95, T0), Row("after", T0 + 900)]
     found = rows_of(read(MemoryWaha(rows, cap=100), 10, T0, T0 + DAY))
     assert set(found) == texts(rows)
+
+
+@pytest.mark.parametrize("limit", [10, 500])
+def test_a_burst_beyond_a_servers_own_cap_hides_neither_itself_nor_what_follows(limit: int) -> None:
+    rows = [Row("before", T0), *burst(60, T0 + 5), *burst(130, T0 + 9, "c"), Row("after", T0 + 900)]
+    assert set(rows_of(read(MemoryWaha(rows, cap=50), limit, T0, T0 + DAY))) == texts(rows)
+
+
+def test_odd_rows_beyond_a_servers_own_cap_are_read_whole() -> None:
+    odd = [Row(f"n{n}", None) for n in range(120)] + [Row(f"z{n}", 0) for n in range(120)]
+    server = MemoryWaha([Row("placed", T0), *odd], cap=50)
+    with server.client() as client:
+        pages = list(WindowReader(500).read_unplaced(client, T0 - 5, T0 + 5))
+    assert set(rows_of(pages)) == texts(odd)
+
+
+def test_a_long_stretch_of_dropped_rows_at_the_end_hides_nothing() -> None:
+    gone = [Row(f"d{n}", T0 + n, dropped=True) for n in range(5000)]
+    rows = [Row("first", T0), *gone, Row("last", T0 + 6000)]
+    assert set(rows_of(read(MemoryWaha(rows), 100, T0, T0 + DAY))) == texts(rows)
 
 
 def test_rows_at_the_edges_belong_to_one_side_only() -> None:
@@ -184,7 +222,7 @@ def test_a_server_that_ignores_the_bounds_is_refused() -> None:
 
 
 def test_a_walk_that_leads_nowhere_names_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ventros_pipeline.waha.reading._WIDEST", 40)
+    monkeypatch.setattr("ventros_pipeline.waha.windows.WIDEST", 40)
     server = MemoryWaha([Row(f"s{n}", str(T0 + 5)) for n in range(50)])
     with pytest.raises(WahaProtocolError, match=f"{T0}"):
         read(server, 7, T0, T0 + DAY)
@@ -215,7 +253,7 @@ def test_what_no_window_of_days_finds_is_read_apart() -> None:
 
 
 def test_many_rows_without_a_time_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ventros_pipeline.waha.reading._WIDEST", 150)
+    monkeypatch.setattr("ventros_pipeline.waha.windows.WIDEST", 150)
     odd = [Row(f"n{n}", None) for n in range(400)] + [Row(f"z{n}", 0) for n in range(400)]
     server = MemoryWaha([Row("placed", T0), *odd])
     with server.client() as client:

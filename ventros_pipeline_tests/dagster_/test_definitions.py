@@ -1,0 +1,108 @@
+"""What the code location holds, written by hand: a change here is a change users see."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import dagster as dg
+
+from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT
+from ventros_pipeline.partitions import CHANNEL, DATE, RANGE_END, RANGE_START, repair_range
+
+ASSETS = {
+    "channel_directory": ("1_read", ["channel"], []),
+    "raw_messages": ("1_read", ["channel", "date"], ["channel_directory"]),
+    "crm_messages": ("2_load", ["channel", "date"], ["raw_messages"]),
+    "import_report": ("3_report", ["channel"], ["crm_messages"]),
+}
+JOBS = {
+    "history_import": ["crm_messages", "raw_messages"],
+    "channel_report": ["import_report"],
+}
+CHECKS = [
+    "balance_closes",
+    "keys_match_rows",
+    "no_message_twice_by_key",
+    "no_message_twice_by_person",
+    "no_orphan_message",
+    "original_times_kept",
+]
+LOAD = """
+import dagster as dg
+from ventros_pipeline.definitions import defs
+dg.Definitions.validate_loadable(defs)
+print(*sorted(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()))
+"""
+
+
+def dimensions(partitions: dg.PartitionsDefinition | None) -> list[str]:
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return [dimension.name for dimension in partitions.partitions_defs]
+    assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+    return [str(partitions.name)]
+
+
+def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD], env=environment, check=True, capture_output=True, text=True
+    )
+    assert loaded.stdout.split() == sorted(ASSETS)
+
+
+def test_the_assets_are_these_four(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    found = {}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        parents = sorted(parent.to_user_string() for parent in node.parent_keys)
+        found[key.to_user_string()] = (node.group_name, dimensions(node.partitions_def), parents)
+    assert found == ASSETS
+
+
+def test_the_date_assets_take_any_rectangle_in_one_run(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for name in ("raw_messages", "crm_messages"):
+        assert graph.get(dg.AssetKey(name)).backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_checks_are_the_proofs_and_all_of_them_block(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    keys = list(graph.asset_check_keys)
+    assert sorted(key.name for key in keys) == CHECKS
+    assert sorted(proof.name for proof in (*PROOFS, TIMES_KEPT)) == CHECKS
+    for key in keys:
+        assert key.asset_key == dg.AssetKey("crm_messages")
+        assert graph.get_check_spec(key).blocking
+
+
+def test_the_jobs_run_these_assets(defs: dg.Definitions) -> None:
+    found = {}
+    for name in JOBS:
+        layer = defs.resolve_job_def(name).asset_layer
+        found[name] = sorted(key.to_user_string() for key in layer.selected_asset_keys)
+    assert found == JOBS
+
+
+def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for name in ASSETS:
+        node = graph.get(dg.AssetKey(name))
+        assert node.description
+        assert node.owners
+        assert node.kinds
+
+
+def test_a_range_run_that_a_job_backfill_launched_covers_its_range() -> None:
+    first = {f"dagster/partition/{CHANNEL}": "a", f"dagster/partition/{DATE}": "2026-06-01"}
+    ends = {RANGE_START: "a|2026-06-01", RANGE_END: "a|2026-06-30"}
+    ranged = dg.DagsterRun("history_import", tags=first | ends)
+    single = dg.DagsterRun("history_import", tags=first)
+
+    for run in (ranged, single):
+        repair_range(run)
+
+    assert ranged.tags == ends
+    assert single.tags == first

@@ -1,0 +1,333 @@
+"""`ventros` as scripts and people call it: results, exit codes, and sentences for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from ventros_pipeline import cli
+from ventros_pipeline.crm.database import DatabaseError, libpq_url
+from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline.settings import get_settings
+from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, at, message, write_account
+
+VENTROS = Path(sys.executable).with_name("ventros")
+ANA = "5511980000001@s.whatsapp.net"
+IMPORT_KEYS = [
+    "run_id",
+    "channel",
+    "from",
+    "to",
+    "seen",
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicate",
+    "filtered",
+    "quarantined",
+    "contacts_created",
+    "sessions_created",
+    "requests",
+    "retries",
+    "seconds",
+]
+
+
+@dataclass
+class Said:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The result: one JSON object on the last line of standard output, and nothing else."""
+        lines = self.out.splitlines()
+        assert len(lines) == 1, self.out
+        found = json.loads(lines[0])
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in one line on standard error."""
+        assert self.out == ""
+        assert "Traceback" not in self.err
+        return self.err.strip()
+
+
+Ventros = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def waha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplayServer]:
+    rows = [
+        (ANA, message(ANA, "3EB0000A", at("2026-06-02 10:00"), "um")),
+        (ANA, message(ANA, "3EB0000B", at("2026-06-03 10:00"), "dois", from_me=True, ack=3)),
+    ]
+    folder = write_account(tmp_path_factory.mktemp("account"), rows)
+    with ReplayServer(folder, api_key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """The environment of one home on a fresh database."""
+    chosen = {
+        "VENTROS_HOME": str(tmp_path / "home"),
+        "VENTROS_DATABASE_URL": libpq_url(engine.url.render_as_string(hide_password=False)),
+        "VENTROS_HISTORY_START": "2026-06-01",
+        "VENTROS_REQUEST_ATTEMPTS": "1",
+        "DAGSTER_HOME": "",
+        KEY_VARIABLE: KEY,
+    }
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield chosen
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def ventros(
+    settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Ventros:
+    """Runs a command in this process, through the same `main` as the program."""
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["ventros", *arguments])
+        get_settings.cache_clear()
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def channel(ventros: Ventros, waha: ReplayServer) -> str:
+    added = ventros("channel", "add", "--session", "default", "--url", waha.url, *OPTIONS)
+    return str(added.json["channel"])
+
+
+OPTIONS = ("--api-key-env", KEY_VARIABLE, "--agent", "Histórico", "--json")
+
+
+# -- results -------------------------------------------------------------------------------------
+
+
+def test_an_added_channel_is_named_by_key_and_id(ventros: Ventros, waha: ReplayServer) -> None:
+    command = ("channel", "add", "--session", "default", "--url", waha.url, *OPTIONS)
+
+    first, again = ventros(*command), ventros(*command)
+
+    assert first.code == 0
+    assert list(first.json) == ["channel", "id"]
+    assert first.json["channel"] == f"default-{UUID(first.json['id']).hex[:8]}"
+    assert again.json == first.json
+
+
+def test_the_channels_are_listed(ventros: Ventros, channel: str) -> None:
+    listed = ventros("channel", "list", "--json").json["channels"]
+    assert [found["channel"] for found in listed] == [channel]
+    assert channel in ventros("channel", "list").out
+
+
+def test_a_dry_run_names_the_runs_and_reads_nothing(
+    ventros: Ventros, channel: str, waha: ReplayServer
+) -> None:
+    waha.stats.reset()
+    said = ventros(
+        "import", channel, "--since", "2026-06-02", "--until", "2026-07-20", "--dry-run", "--json"
+    )
+    assert said.code == 0
+    assert said.json["runs"] == [
+        {"from": "2026-06-20", "to": "2026-07-20", "days": 31},
+        {"from": "2026-06-02", "to": "2026-06-19", "days": 18},
+    ]
+    assert waha.stats.total == 0
+
+
+def test_an_import_prints_its_figures_and_status_the_whole(ventros: Ventros, channel: str) -> None:
+    said = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+
+    assert said.code == 0
+    figures = said.json
+    assert list(figures) == IMPORT_KEYS
+    assert (figures["from"], figures["to"]) == ("2026-06-01", "2026-06-04")
+    assert (figures["seen"], figures["inserted"], figures["contacts_created"]) == (2, 2, 1)
+    assert figures["requests"] > 0
+
+    status = ventros("status", channel, "--json").json
+    assert status["messages"] == 2
+    assert status["balance_closes"] is True
+    assert "the balance closes" in ventros("status", channel).out
+
+
+def test_piped_it_is_quiet_and_only_the_result_is_on_standard_output(
+    settings: dict[str, str], channel: str
+) -> None:
+    command = [str(VENTROS), "import", channel, "--since", "2026-06-02", "--until", "2026-06-03"]
+    done = subprocess.run(
+        [*command, "--json"], env=os.environ | settings, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Said(0, done.stdout, done.stderr).json["inserted"] == 2
+
+
+def test_the_address_of_the_database_is_one_that_clients_take(ventros: Ventros) -> None:
+    said = ventros("db", "url")
+    assert said.code == 0
+    with psycopg.connect(said.out.strip()) as session:
+        assert session.execute("SELECT count(*) FROM channels").fetchone() == (0,)
+    assert ventros("db", "url", "--json").json == {"url": said.out.strip()}
+
+
+def test_migrations_are_applied_once_and_reported(
+    ventros: Ventros, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENTROS_DATABASE_URL", libpq_url(empty_database_url))
+
+    applied = ventros("db", "migrate", "--json").json["applied"]
+    again = ventros("db", "migrate", "--json").json["applied"]
+    status = ventros("db", "status", "--json").json
+
+    assert applied
+    assert again == []
+    assert (status["pending"], status["current"]) == ([], status["latest"])
+    assert "nothing to do" in ventros("db", "migrate").out
+
+
+# -- what is wrong -------------------------------------------------------------------------------
+
+
+def test_an_unknown_channel_is_said_with_the_ones_that_are_there(
+    ventros: Ventros, channel: str
+) -> None:
+    said = ventros("status", "nobody")
+    assert said.code == 1
+    assert said.sentence == f"error: no channel has the key nobody; channels are: {channel}"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "0d", "2026-13-01"])
+def test_a_day_that_is_none_is_misuse(ventros: Ventros, channel: str, since: str) -> None:
+    said = ventros("import", channel, "--since", since)
+    assert said.code == 2
+    assert f"{since!r} is no day" in said.sentence
+
+
+@pytest.mark.parametrize("command", [("import",), ("frobnicate",), ("channel", "add", "--json")])
+def test_misuse_ends_with_2(ventros: Ventros, command: tuple[str, ...]) -> None:
+    said = ventros(*command)
+    assert said.code == 2
+    assert said.out == ""
+
+
+def test_a_waha_that_is_down_is_one_sentence(ventros: Ventros) -> None:
+    added = ventros(
+        "channel", "add", "--session", "default", "--url", "http://127.0.0.1:9", *OPTIONS
+    )
+    said = ventros("import", added.json["channel"], "--since", "2026-06-02", "--json")
+    assert said.code == 1
+    assert "127.0.0.1:9" in said.sentence or "WAHA session 'default'" in said.sentence
+    assert "run the same days again later" in said.sentence
+    assert said.sentence.startswith(f"error: Channel {added.json['channel']}")
+
+
+def test_a_key_that_is_not_set_is_named(
+    ventros: Ventros, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE)
+    said = ventros("import", channel)
+    assert said.code == 1
+    assert f"the variable {KEY_VARIABLE}, which is not set" in said.sentence
+
+
+def test_a_database_that_is_lost_before_the_first_step_is_said(
+    ventros: Ventros, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ventros_pipeline import resources
+
+    def lose(_: object) -> Engine:
+        raise DatabaseError("the database is gone")
+
+    monkeypatch.setattr(resources, "open_engine", lose)
+    said = ventros("import", channel, "--since", "2026-06-02", "--until", "2026-06-02")
+    assert (said.code, said.sentence) == (1, "error: the database is gone")
+
+
+def test_a_failed_check_is_said_with_its_repair(
+    ventros: Ventros, channel: str, settings: dict[str, str]
+) -> None:
+    days = ("import", channel, "--since", "2026-06-02", "--until", "2026-06-03")
+    assert ventros(*days).code == 0
+    with psycopg.connect(settings["VENTROS_DATABASE_URL"], autocommit=True) as session:
+        session.execute("DELETE FROM messages WHERE channel_message_id LIKE '%3EB0000A'")
+
+    said = ventros("import", channel, "--since", "2026-06-05", "--until", "2026-06-05")
+
+    assert said.code == 1
+    assert said.sentence.startswith("error: check ")
+
+
+# -- production ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("demo",), ("db", "status"), ("up",)])
+def test_production_refuses_the_embedded_database(
+    ventros: Ventros, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VENTROS_ENV", "production")
+    monkeypatch.delenv("VENTROS_DATABASE_URL")
+    said = ventros(*command)
+    assert said.code == 1
+    assert "VENTROS_ENV=production refuses the embedded Postgres" in said.sentence
+
+
+@pytest.mark.parametrize("command", [("demo",), ("replay", ".")])
+def test_production_refuses_what_is_replayed(
+    ventros: Ventros, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VENTROS_ENV", "production")
+    said = ventros(*command)
+    assert said.code == 1
+    assert "VENTROS_ENV=production refuses the" in said.sentence
+
+
+def test_a_wrong_setting_is_named_and_its_value_is_not_said(
+    ventros: Ventros, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENTROS_PAGE_SIZE", "s3cret")
+    said = ventros("db", "status")
+    assert said.code == 1
+    assert "VENTROS_PAGE_SIZE: " in said.sentence
+    assert "s3cret" not in said.sentence
+
+
+def test_a_port_that_is_taken_is_said(
+    ventros: Ventros, waha: ReplayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENTROS_UI_PORT", waha.url.rpartition(":")[2])
+    said = ventros("up")
+    assert said.code == 1
+    assert "set VENTROS_UI_PORT to a free port" in said.sentence

@@ -1,0 +1,1 @@
+"""`ventros up` as its users meet it: a real Chromium, a real Postgres, a replayed WAHA."""
