@@ -7,6 +7,7 @@ so that `ventros --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -266,6 +267,8 @@ def demo(
     from ventros_pipeline.demo import demo_channel
     from ventros_pipeline.report import report_of
 
+    # The replayed server needs no courtesy; the processes of the UI inherit this.
+    os.environ.setdefault("VENTROS_WAHA_RATE", "1000")
     settings = _settings()
     if settings.env == "production":
         raise console.fail("VENTROS_ENV=production refuses the demo")
@@ -316,16 +319,15 @@ def _plan(engine: Engine, channel: Channel, since: str | None, until: str | None
     try:
         first = parse_since(since, today()) if since else None
         last = parse_day(until) if until else None
-        oldest = None
-        if first is None:
-            oldest = Importer(engine, open_archive(settings), settings, channel, "").oldest_day()
+        importer = Importer(engine, open_archive(settings), settings, channel, run_id="")
+        survey = importer.survey(oldest=first is None)
         return plan_runs(
             settings.history_start,
             today(),
             since=first,
             until=last,
-            oldest=oldest,
-            run_days=settings.run_days,
+            oldest=survey.oldest,
+            run_days=settings.run_days if survey.ranges_are_cheap else None,
         )
     except PlanError as error:
         raise console.fail(str(error), code=2) from error
@@ -404,7 +406,7 @@ def _show_report(report: Report) -> None:
     ]
     console.table(f"{report.channel}: {verdict}", ("figure", "number"), lines)
     for name, values in report.breakdown.items():
-        console.table(f"\n{name}", (name, "messages"), list(values.items()))
+        console.table(f"\nmessages by {name}", (name, "messages"), list(values.items()))
 
 
 def _tell_retries() -> None:

@@ -42,12 +42,13 @@ def result(value: Mapping[str, Any], *, as_json: bool, show: Callable[[], None])
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a small table on standard output; numbers to the right."""
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    shown = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(head):
         numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
         shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    out.print(title, style="bold", soft_wrap=True)
     out.print(shown)
 
 
@@ -70,8 +71,9 @@ def progress(title: str, days: int, poll: Callable[[], tuple[int, int]]) -> Iter
         TextColumn("{task.fields[messages]:,} messages"),
         TextColumn("{task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("[dim]elapsed,"),
         TimeRemainingColumn(),
+        TextColumn("[dim]left"),
         console=err,
     )
     task = bar.add_task(title, total=days, messages=0, rate=0.0)

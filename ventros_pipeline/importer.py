@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.archive import Archive, DayWritten, Row
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
 from ventros_pipeline.crm.load import Loaded, Rejected, Window, load_window, save_directory
 from ventros_pipeline.settings import Settings
@@ -23,6 +24,7 @@ from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.conversations import filter_reason
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
+from ventros_pipeline.waha.courtesy import Breakers, Limits
 from ventros_pipeline.waha.directory import read_directory
 from ventros_pipeline.waha.envelope import envelope_of
 from ventros_pipeline.waha.reading import Page, choose_reader
@@ -33,6 +35,24 @@ from ventros_pipeline.waha.wire import decode_rows
 WINDOW_ROWS = 50_000
 # LIDs belong to contacts, so only an address of one kind can stand for the other.
 LID_SUFFIX, PHONE_SUFFIX = "@lid", "@c.us"
+# A turn at a server is given back by force only when its request must be over.
+LEASE_MARGIN = 70.0
+# A session that keeps failing is left alone by all imports of this process.
+BREAKERS = Breakers()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What an import is planned by.
+
+    Attributes:
+        oldest: first day of the calendar that WAHA may hold a message of; null when not asked.
+        ranges_are_cheap: whether reading a year in twelve parts costs about as much as in one; on
+            WEBJS and WPP every part walks every chat again.
+    """
+
+    oldest: date | None
+    ranges_are_cheap: bool
 
 
 @dataclass
@@ -42,6 +62,7 @@ class Importer:
     Attributes:
         run_id: UUID text; every row written knows it.
         now: the moment the run began, UTC; the future starts a day after it.
+        notes: what a person should know of how WAHA was read, for example that it is an old server.
     """
 
     engine: Engine
@@ -50,6 +71,7 @@ class Importer:
     channel: Channel
     run_id: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    notes: list[str] = field(default_factory=list, init=False)
     _counted: RequestStats = field(default_factory=RequestStats, init=False)
 
     @property
@@ -67,9 +89,17 @@ class Importer:
                 api_key=self.channel.api_key() or "",
                 connect_timeout=self.settings.connect_timeout,
                 read_timeout=self.settings.read_timeout,
+                total_timeout=self.settings.total_timeout,
+                slow_timeout=self.settings.slow_timeout,
                 attempts=self.settings.request_attempts,
                 body_limit=self.settings.body_limit_mb * 1024 * 1024,
-            )
+            ),
+            courtesy=PostgresCourtesy(
+                self.engine,
+                Limits(rate=self.settings.waha_rate, concurrency=self.settings.waha_concurrency),
+                lease=self.settings.slow_timeout + LEASE_MARGIN,
+            ),
+            breaker=BREAKERS.of(self.channel.base_url, self.channel.session),
         )
 
     def read_directory(self) -> int:
@@ -153,6 +183,7 @@ class Importer:
                     messages_read=sum(day.read for day in written),
                 )
                 yield from written
+            self.notes.extend(reader.notes)
 
     def load_days(
         self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
@@ -189,12 +220,22 @@ class Importer:
             )
             yield loaded
 
-    def oldest_day(self) -> date:
-        """Return the first day of the calendar that WAHA holds a message of (today if none)."""
+    def survey(self, *, oldest: bool) -> Survey:
+        """Ask WAHA what an import can be planned by.
+
+        Args:
+            oldest: whether the first day matters; the other answer needs no message read.
+
+        Raises:
+            WahaError: WAHA cannot be read.
+        """
         with self.client() as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
-            oldest = reader.oldest(client)
-        return self.now.date() if oldest is None else self.calendar.day_of(oldest)
+            if not oldest:
+                return Survey(None, reader.ranges_are_cheap)
+            first = reader.oldest(client)
+            day = self.now.date() if first is None else self.calendar.day_of(first)
+            return Survey(day, reader.ranges_are_cheap)
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:
         reason = filter_reason(probe.me.own_addresses, allow_groups=self.channel.allow_groups)

@@ -62,7 +62,7 @@ def plan_runs(
     since: date | None,
     until: date | None,
     oldest: date | None,
-    run_days: int,
+    run_days: int | None,
 ) -> list[DayRange]:
     """Return the ranges to run, newest first.
 
@@ -73,7 +73,8 @@ def plan_runs(
         until: last day wanted; None for today.
         oldest: first day that WAHA holds anything of; the empty days before it are left out when
             everything is wanted, but for the first day of the calendar.
-        run_days: most days in one range.
+        run_days: most days in one range; None for one range, where every range costs a walk of
+            all chats.
 
     Raises:
         PlanError: the days end before they begin, or lie outside the calendar.
@@ -91,8 +92,8 @@ def plan_runs(
     return list(_cut(DayRange(first, last), run_days))
 
 
-def _cut(whole: DayRange, run_days: int) -> Iterator[DayRange]:
-    last = whole.last
+def _cut(whole: DayRange, run_days: int | None) -> Iterator[DayRange]:
+    last, run_days = whole.last, run_days or whole.days
     while last >= whole.first:
         first = max(whole.first, last - DAY * (run_days - 1))
         yield DayRange(first, last)

@@ -62,6 +62,24 @@ class Settings(BaseSettings):
         description="Seconds to wait for an answer. WAHA itself waits up to 15 s for a session, "
         "so keep it well above that.",
     )
+    total_timeout: float = Field(
+        120.0, gt=0, description="Seconds for one try of a request, however slowly it trickles."
+    )
+    slow_timeout: float = Field(
+        330.0,
+        gt=0,
+        description="The same for WEBJS and WPP, which walk a browser's database and give up after "
+        "300 s themselves.",
+    )
+    waha_rate: float = Field(
+        8.0,
+        gt=0,
+        description="Requests a second that one WAHA server gets from all processes together; it "
+        "also serves live traffic.",
+    )
+    waha_concurrency: int = Field(
+        2, ge=1, description="Requests that one WAHA server gets at the same time, likewise."
+    )
     request_attempts: int = Field(
         5, ge=1, le=20, description="Tries for one request while the failure is transient."
     )

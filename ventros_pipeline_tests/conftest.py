@@ -21,6 +21,9 @@ from ventros_pipeline.crm.database import connect, libpq_url, normalise_url
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.crm.migrate import migrate
 
+# Replayed servers need no courtesy; the tests of courtesy set their own limits.
+os.environ["VENTROS_WAHA_RATE"] = "100000"
+
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "migrated_template"
 # A test database is thrown away: nothing of it has to survive a power cut.

@@ -40,6 +40,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         calendar also holds everything older and everything without a trustworthy time.
         """
         read = versions = 0
+        notes: list[str] = []
         for span in spans(context.partition_keys):
             with pipeline.importing(
                 span.channel,
@@ -54,6 +55,13 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                     context.add_asset_metadata(row_count(day.known), partition_key=key)
                     read += day.read
                     versions += day.new_versions
-        return dg.MaterializeResult(metadata={"rows_read": read, "new_versions": versions})
+                notes += [f"{span.channel}: {note}" for note in importer.notes]
+        return dg.MaterializeResult(
+            metadata={
+                "rows_read": read,
+                "new_versions": versions,
+                **({"notes": "\n".join(notes)} if notes else {}),
+            }
+        )
 
     return raw_messages
