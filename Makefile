@@ -48,5 +48,8 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group dev --upgrade pyproject.toml -o requirements.lock
 
+bench: $(READY)  ## count the requests of a read against the minimum
+	@$(BIN)/python -m benchmarks.requests
+
 clean:  ## remove the environment and the embedded database
 	rm -rf $(VENV) .ventros

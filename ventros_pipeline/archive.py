@@ -68,6 +68,11 @@ class Archive:
         """Return the file of one channel and day."""
         return self.directory / channel / f"{day:%Y}" / f"{day.isoformat()}.parquet"
 
+    @property
+    def media(self) -> Path:
+        """The folder of media files; no channel key is this short."""
+        return self.directory / "media"
+
     def write(
         self, channel: str, day: date, rows: Iterable[Row], *, read_at: datetime
     ) -> DayWritten:

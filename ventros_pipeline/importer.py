@@ -1,4 +1,4 @@
-"""The movements of an import, without Dagster: WAHA -> directory, WAHA -> archive, archive -> CRM.
+"""The movements of an import, without Dagster: WAHA -> directory, archive, media; archive -> CRM.
 
 What belongs here: the order in which the rooms are asked. What does not: any rule of theirs. Assets
 call these functions; so does a test that needs no orchestrator.
@@ -10,23 +10,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+import httpx
 import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
-from ventros_pipeline.crm import ledger
+from ventros_pipeline.crm import ledger, media
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
 from ventros_pipeline.crm.load import Loaded, Rejected, Window, load_window, save_directory
+from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.conversations import filter_reason
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
-from ventros_pipeline.waha.courtesy import Breakers, Limits
+from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
 from ventros_pipeline.waha.directory import read_directory
 from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError
+from ventros_pipeline.waha.guard import guarded_client
+from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
 from ventros_pipeline.waha.reading import Page, choose_reader
 from ventros_pipeline.waha.secrets import strip_secrets
 from ventros_pipeline.waha.wire import decode_rows
@@ -141,12 +146,15 @@ class Importer:
         ledger.add_progress(self.engine, self.channel, self.run_id, contacts_created=created)
         return created
 
-    def refresh_directory(self) -> None:
-        """List again when the last listing is older than the settings allow."""
+    def refresh_directory(self) -> int | None:
+        """List again when the last listing is older than the settings allow.
+
+        Returns:
+            How many contacts that made; None when the last listing was fresh enough.
+        """
         read_at = ledger.channel_state(self.engine, self.channel).directory_read_at
         oldest = self.now - timedelta(seconds=self.settings.directory_max_age)
-        if read_at is None or read_at < oldest:
-            self.read_directory()
+        return self.read_directory() if read_at is None or read_at < oldest else None
 
     def read_days(
         self, days: Sequence[date], *, chats: Sequence[str] | None = None
@@ -220,6 +228,32 @@ class Importer:
             )
             yield loaded
 
+    def fetch_media(self, kinds: Sequence[str], *, max_files: int) -> list[media.Outcome]:
+        """Fetch media files of loaded messages, newest first; return what became of each.
+
+        A file that does not come stays wanted for a later run, and the next one is fetched.
+
+        Args:
+            kinds: content types, of `waha.media.CAPS`.
+            max_files: most files of this run.
+
+        Raises:
+            WahaError: nothing can be fetched now, or a setting has to be changed.
+            ArchiveError: a file cannot be written.
+        """
+        media.want(self.engine, self.channel, kinds)
+        files = media.next_wanted(self.engine, self.channel, kinds, limit=max_files)
+        outcomes: list[media.Outcome] = []
+        if not files:
+            return outcomes
+        with self.client() as client, self._web() as web:
+            client.probe()
+            for wanted in files:
+                outcome = self._fetch_one(client, web, wanted)
+                outcomes.append(media.settle(self.engine, wanted, outcome))
+                self._count_requests(client)
+        return outcomes
+
     def survey(self, *, oldest: bool) -> Survey:
         """Ask WAHA what an import can be planned by.
 
@@ -236,6 +270,32 @@ class Importer:
             first = reader.oldest(client)
             day = self.now.date() if first is None else self.calendar.day_of(first)
             return Survey(day, reader.ranges_are_cheap)
+
+    def _web(self) -> httpx.Client:
+        return guarded_client(
+            [self.channel.base_url],
+            timeout=self.settings.read_timeout,
+            connect_timeout=self.settings.connect_timeout,
+        )
+
+    def _fetch_one(
+        self, client: WahaClient, web: httpx.Client, wanted: media.Wanted
+    ) -> media.Outcome:
+        limit = CAPS[wanted.kind]
+        if wanted.declared_bytes is not None and wanted.declared_bytes > limit:
+            return media.Outcome("refused", "too_large")
+        try:
+            found = fetch_file(client, web, wanted.address, wanted.waha_id, limit=limit)
+        except (NoTurnError, RestingError):
+            raise  # Nothing was asked, and the next file would not be either.
+        except (WahaTransientError, WahaProtocolError):
+            return media.Outcome("wanted", "no_answer")
+        if isinstance(found, NoFile):
+            if found == MESSAGE_GONE:
+                client.probe()  # A proxy whose WAHA is away says 404, too, and to this as well.
+            return media.Outcome(found.state, found.reason)
+        sha256 = MediaStore(self.archive.media).put(found.content)
+        return media.Outcome("stored", None, sha256, len(found.content), found.mimetype)
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:
         reason = filter_reason(probe.me.own_addresses, allow_groups=self.channel.allow_groups)

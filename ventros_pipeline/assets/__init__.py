@@ -1,1 +1,1 @@
-"""The four assets, thin: each reads its keys, calls `importer.py`, and says what was done."""
+"""The assets, thin: each reads its keys, calls `importer.py`, and says what was done."""

@@ -48,7 +48,6 @@ def crm_messages_asset(
         One transaction per window of days carries rows, keys, sessions, balance, coverage and
         watermark; loading a day again rewrites nothing that has not changed.
         """
-        totals: Counter[str] = Counter()
         by_day: dict[tuple[str, date], dict[str, int]] = {}
         filtered: Counter[str] = Counter()
         quarantined: Counter[str] = Counter()
@@ -59,19 +58,23 @@ def crm_messages_asset(
                 for window in importer.load_days(
                     span.days, max_per_chat=config.max_per_chat, partial=config.partial
                 ):
-                    totals.update({name: getattr(window, name) for name in COUNTS})
                     filtered += window.filtered_reasons
                     quarantined += window.quarantine_reasons
                     by_day.update({(span.channel, day): c for day, c in window.by_day.items()})
         for (channel, day), counts in by_day.items():
             rows = counts["seen"] - counts["filtered"] - counts["duplicate"] - counts["quarantined"]
-            context.add_asset_metadata(row_count(rows), partition_key=partition_key(channel, day))
-        return dg.MaterializeResult(
-            metadata={
-                **totals,
-                "balance": balance_table(by_day),
-                "not_in_the_crm": reasons_table(filtered, quarantined),
-            }
-        )
+            shown = {**row_count(rows), **{name: counts[name] for name in COUNTS}}
+            context.add_asset_metadata(shown, partition_key=partition_key(channel, day))
+        # Metadata of a result is stored with each of its partitions: a year would hold 365 tables
+        # of 365 lines. So the tables of the whole run stand with its last day only.
+        if by_day:
+            context.add_asset_metadata(
+                {
+                    "balance": balance_table(by_day),
+                    "not_in_the_crm": reasons_table(filtered, quarantined),
+                },
+                partition_key=partition_key(*max(by_day, key=lambda key: (key[1], key[0]))),
+            )
+        return dg.MaterializeResult()
 
     return crm_messages

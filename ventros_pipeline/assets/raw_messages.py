@@ -49,7 +49,9 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                 last_step=False,
                 requeue=ATTENDED not in context.run.tags,
             ) as importer:
-                importer.refresh_directory()
+                created = importer.refresh_directory()
+                if created is not None:  # The UI shows the directory as read then, too.
+                    context.log_event(_directory_was_read(span.channel, created))
                 for day in importer.read_days(span.days, chats=config.chats or None):
                     key = partition_key(span.channel, day.day)
                     context.add_asset_metadata(row_count(day.known), partition_key=key)
@@ -65,3 +67,11 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         )
 
     return raw_messages
+
+
+def _directory_was_read(channel: str, contacts_created: int) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        channel_directory.key,
+        partition=channel,
+        metadata={"contacts_created": contacts_created},
+    )

@@ -185,9 +185,9 @@ class Browser(Engine):
         found = self.account.message(stanza_id, (jid,))
         asked = call.parts["message_id"]
         if found is not None and (asked != stanza_id or not jid.endswith("@g.us")):
-            row = msgspec.json.decode(shown := self.shown(found))
+            row = msgspec.json.decode(self.shown(found))
             if asked in (stanza_id, row["id"]):
-                return Answer(shown)
+                return Answer(self._downloaded(call, found))
         raise refuse(404, "Message not found")
 
     def _known_chat(self, chat_id: str) -> str:

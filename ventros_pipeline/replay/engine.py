@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from ventros_pipeline.replay import files
 from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.control import Control, Tricks
 from ventros_pipeline.replay.ids import to_jid, to_shown
@@ -158,6 +159,7 @@ ROUTES = (
     Route("GET", "/api/{session}/chats/{chat_id}/messages", "messages"),
     Route("GET", "/api/messages", "messages"),
     Route("GET", "/api/{session}/chats/{chat_id}/messages/{message_id}", "message"),
+    Route("GET", "/api/files/{session}/{file}", "file"),
     Route("GET", "/api/contacts/all", "contacts"),
     Route("GET", "/api/contacts", "contact"),
     Route("GET", "/api/{session}/contacts/{contact_id}", "contact"),
@@ -382,6 +384,31 @@ class Engine:
         call.query.done()
         await self._working(call)
         return _stanza_id(call.parts["message_id"]), merge and not self.is_old
+
+    def _downloaded(self, call: Call, found: bytes) -> bytes:
+        """Return one stored row as this engine serves it, its file fetched if that is asked for."""
+        shown = self.shown(found)
+        row = Stored.parse(shown)
+        if call.query.boolean("downloadMedia", True) is False or not row.message.get("hasMedia"):
+            return shown
+        media = files.media(Stored.parse(found), self.account.name)
+        return js_dumps(row.message | {"media": media})
+
+    async def file(self, call: Call) -> Answer:
+        """Return the bytes of a media file."""
+        name = call.parts["file"]
+        found = self.account.message(name.rpartition(".")[0], None)
+        row = Stored.parse(found) if found is not None else None
+        if (
+            row is None
+            or call.session != self.account.name
+            or not row.message.get("hasMedia")
+            or files.name(row) != name
+            or files.is_expired(row.stanza_id)
+        ):
+            raise refuse(404, "File not found")
+        content, mimetype = files.content(row)
+        return Answer(content, 200, {"content-type": mimetype, "accept-ranges": "bytes"})
 
     # -- contacts and LIDs ------------------------------------------------------------------
 

@@ -244,7 +244,7 @@ class Gows(Engine):
         found = self.account.message(stanza_id, None)
         if found is None:
             raise refuse(404, "Message not found")
-        return Answer(self.shown(found))
+        return Answer(self._downloaded(call, found))
 
     async def contacts(self, call: Call) -> Answer:
         """List contacts; no default limit."""

@@ -87,7 +87,7 @@ class Noweb(Engine):
         found = self.account.message(stanza_id, self.account.scope(call.parts["chat_id"], merge))
         if found is None:
             raise refuse(404, "Message not found")
-        return Answer(found)
+        return Answer(self._downloaded(call, found))
 
     # -- contacts, LIDs, groups -------------------------------------------------------------
 

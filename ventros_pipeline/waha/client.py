@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -65,6 +65,7 @@ _VERSION = "/api/server/version"
 _VERSION_OLD = "/api/version"
 _CHATS = "/api/{session}/chats"
 _MESSAGES = "/api/{session}/chats/{chatId}/messages"
+_MESSAGE = "/api/{session}/chats/{chatId}/messages/{messageId}"
 _CONTACTS = "/api/contacts/all"
 _LIDS = "/api/{session}/lids"
 _GROUPS = "/api/{session}/groups"
@@ -318,6 +319,31 @@ class WahaClient:
             params["filter.fromMe"] = "true" if from_me else "false"
         return self._get(_MESSAGES, self._rows, params, chat_id, slow=slow)
 
+    def message(
+        self, chat_id: str, message_id: str, *, download_media: bool
+    ) -> Mapping[str, Any] | None:
+        """Read one message; None when WAHA does not know it.
+
+        Args:
+            chat_id: its chat.
+            message_id: WAHA's full id of it.
+            download_media: whether WAHA fetches its file from WhatsApp and gives a link, which can
+                take minutes.
+        """
+        params = {"downloadMedia": "true" if download_media else "false", "merge": "true"}
+        try:
+            return self._get(
+                _MESSAGE, self._one_or_none, params, chat_id, message_id, slow=download_media
+            )
+        except WahaProtocolError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Take a turn at the server, for a request that is not made by this client."""
+        return self._courtesy.turn(self._key)
+
     def _version(self) -> dict[str, Any]:
         for endpoint in (_VERSION, _VERSION_OLD):
             try:
@@ -360,6 +386,10 @@ class WahaClient:
             raise self._strange(endpoint, "the answer is no object")
         return answer
 
+    def _one_or_none(self, body: bytes, endpoint: str) -> dict[str, Any] | None:
+        # WAHA answers 200 with nothing for some things it does not know.
+        return self._one(body, endpoint) if body.strip() not in (b"", b"null") else None
+
     def _decode(self, body: bytes, endpoint: str) -> Any:
         try:
             return msgspec.json.decode(repair(body))
@@ -390,12 +420,14 @@ class WahaClient:
         parse: Callable[[bytes, str], T],
         params: Params,
         chat_id: str = "",
+        message_id: str = "",
         *,
         slow: bool = False,
     ) -> T:
         """Ask until there is an answer that can be read, as often as the policy allows."""
         path = endpoint.replace("{session}", quote(self.server.session, safe=""))
         path = path.replace("{chatId}", quote(chat_id, safe=""))
+        path = path.replace("{messageId}", quote(message_id, safe=""))
         retrying = stamina.retry_context(
             on=self._worth_another_try,
             attempts=self.server.attempts,

@@ -50,6 +50,10 @@ class FetchError(WahaError):
     """The URL may be fetched, and that did not work; `status` is the answer's, if there was one."""
 
 
+class TooLargeError(FetchError):
+    """The file has more bytes than it may have."""
+
+
 class Origin(NamedTuple):
     """Scheme, host and port: what a configured server is recognised by."""
 
@@ -401,7 +405,7 @@ def _read(response: httpx.Response, origin: Origin, max_bytes: int) -> Fetched:
         if too_large := len(body) > max_bytes:
             break
     if too_large:
-        raise FetchError(f"A file at {origin.host} is larger than {max_bytes:,} bytes.")
+        raise TooLargeError(f"A file at {origin.host} is larger than {max_bytes:,} bytes.")
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return Fetched(bytes(body), content_type)
 

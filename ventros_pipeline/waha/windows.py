@@ -40,6 +40,9 @@ from ventros_pipeline.waha.pages import (
 # A window is asked to hold about two pages: a full page wastes no request, and the rows that do not
 # fit cost the server only the sorting of one page more.
 _FILL = 2.0
+# The first window, when nothing is known of the density: a run's month. Beginning with a day cost a
+# quiet month two requests that brought a handful of rows each.
+_FIRST_SPAN = 31 * DAY
 _GROWTH = 8
 _MIN_SPAN = 60
 # A page that has to be larger than the page size (a burst in one second, rows without an order)
@@ -157,7 +160,8 @@ class WindowReader:
             for rows in _whole(client, chat, self.page_size, start, until):
                 yield Page([row for row in rows if placed(row, start, until)], start)
         if (first := max(start, ORDERED_FROM)) < end:
-            yield from _Walk(client, chat, self.page_size, first, min(end, ORDERED_UNTIL), DAY)
+            until = min(end, ORDERED_UNTIL)
+            yield from _Walk(client, chat, self.page_size, first, until, _FIRST_SPAN)
         yield Page([], end)
 
     def _rows_between(

@@ -141,7 +141,7 @@ def test_a_database_of_a_newer_version_is_refused(empty_engine: Engine) -> None:
 
 
 def test_a_percent_sign_and_many_statements_survive(empty_engine: Engine, sql_copy: Path) -> None:
-    (sql_copy / FILES[1]).write_text(
+    (sql_copy / FILES[-1]).write_text(
         "CREATE TABLE history_sync.percent AS SELECT 'a % b %(c)s %%'::text AS value;\n"
         "SELECT 1 WHERE 'x' LIKE '%x%';\n"
         "INSERT INTO history_sync.percent VALUES (':d {e}');\n"

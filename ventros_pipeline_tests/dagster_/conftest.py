@@ -108,6 +108,7 @@ class House:
         return {
             str(found.partition): found.metadata["dagster/partition_row_count"].value  # type: ignore[misc]
             for found in result.asset_materializations_for_node(asset)
+            if found.asset_key == dg.AssetKey(asset)
         }
 
     def event_log(self, result: dg.ExecuteInProcessResult) -> str:

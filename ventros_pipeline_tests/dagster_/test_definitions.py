@@ -15,6 +15,7 @@ ASSETS = {
     "channel_directory": ("1_read", ["channel"], []),
     "raw_messages": ("1_read", ["channel", "date"], ["channel_directory"]),
     "crm_messages": ("2_load", ["channel", "date"], ["raw_messages"]),
+    "message_media": ("2_load", ["channel"], ["crm_messages"]),
     "import_report": ("3_report", ["channel"], ["crm_messages"]),
 }
 JOBS = {
@@ -52,7 +53,7 @@ def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
     assert loaded.stdout.split() == sorted(ASSETS)
 
 
-def test_the_assets_are_these_four(defs: dg.Definitions) -> None:
+def test_the_assets_are_these_five(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     found = {}
     for key in graph.get_all_asset_keys():

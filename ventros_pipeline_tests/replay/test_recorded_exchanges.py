@@ -18,7 +18,7 @@ from ventros_pipeline.replay.server import ReplayServer
 RECORDED = Path(__file__).parents[2].parent / "shared" / "reference" / "recorded"
 
 SESSION_CONTROL = "changes the session (start, stop, restart, PUT, POST); a reader never does"
-MEDIA_BYTES = "serves the bytes of a media file, which no account folder holds"
+MEDIA_BYTES = "serves a media file, which no account folder holds: the replay invents its bytes"
 
 LEFT_OUT: dict[int, str] = {
     91: MEDIA_BYTES,
@@ -33,7 +33,7 @@ LEFT_OUT: dict[int, str] = {
     154: SESSION_CONTROL,
 }
 
-MEDIA_LINK = "the media object a download fills in; the replay has no media"
+MEDIA_LINK = "the media object a download fills in; the replay invents which files are gone"
 CLOCK = "the server's own clock"
 STACK = "the stack trace names files of WAHA's installation"
 PRESENCE = "presence and last activity of the moment"

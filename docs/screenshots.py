@@ -1,0 +1,80 @@
+"""Makes the README's pictures anew: the demo's import, as the Dagster UI shows it.
+
+    .venv/bin/python docs/screenshots.py
+
+It imports the demo's account into a home of its own, which takes a minute or two, serves the UI,
+and needs Chromium as the UI's tests do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from ventros_pipeline.crm.embedded import EmbeddedServer
+from ventros_pipeline_tests.ui.browser import VENTROS, Dagster, chromium, free_port
+
+IMAGES = Path(__file__).parent / "images"
+# The calendar begins on the day of the account's first message, so that every day is filled.
+START = "2025-07-15"
+SHOWN_DAYS, SHOWN_DAY = "[2026-08-20...2026-09-18]", "2026-09-16"
+
+
+def main() -> None:
+    """Import, serve, take the pictures."""
+    with tempfile.TemporaryDirectory(prefix="vt", dir="/tmp") as folder:
+        settings = {
+            "VENTROS_HOME": folder,
+            "VENTROS_HISTORY_START": START,
+            "VENTROS_UI_PORT": str(free_port()),
+        }
+        subprocess.run([VENTROS, "demo", "--no-ui"], env=os.environ | settings, check=True)
+        dagster = Dagster(settings, Path(folder) / "up.log")
+        try:
+            dagster.wait_until_served()
+            take(dagster.url)
+        finally:
+            dagster.interrupt()
+            EmbeddedServer("", Path(folder) / "postgres").stop()
+
+
+def take(url: str) -> None:
+    """Write the two pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    expect.set_options(timeout=60_000)
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 720})
+        page.goto(url)
+        page.get_by_role("button", name="Hide navigation").click()
+        lineage(page, f"{url}/assets/crm_messages?view=lineage&lineageScope=neighborhood")
+        page.screenshot(path=IMAGES / "assets.png")
+        partitions(page, f"{url}/assets/crm_messages?view=partitions")
+        page.screenshot(path=IMAGES / "backfill.png")
+
+
+def lineage(page: Page, url: str) -> None:
+    """Show the assets with their groups, partitions and checks."""
+    page.goto(f"{url}&lineageDepth=5")
+    expect(page.get_by_text("import_report").first).to_be_visible()
+    expect(page.get_by_text("100% filled").first).to_be_visible()
+    expect(page.get_by_text("6 / 6 Passed")).to_be_visible()
+    expect(page.get_by_text("Loading")).to_have_count(0)
+
+
+def partitions(page: Page, url: str) -> None:
+    """Show that every day of the channel is there, and what is known of one of them."""
+    page.goto(url)
+    expect(page.get_by_text("Missing (0)")).to_be_visible()
+    days = page.get_by_placeholder("ex: 20")
+    days.fill(SHOWN_DAYS)
+    days.press("Enter")
+    page.get_by_text(SHOWN_DAY, exact=True).first.click()
+    expect(page.get_by_text("partition_row_count").first).to_be_visible()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""`message_media`: the media files of loaded messages, in the archive."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from ventros_pipeline.crm import media
+from ventros_pipeline.metadata import sample_table
+from ventros_pipeline.partitions import CHANNEL, channel_partitions
+from ventros_pipeline.resources import ATTENDED, Pipeline
+from ventros_pipeline.waha.media import CAPS
+
+
+class MediaConfig(dg.Config):
+    """Which files are fetched."""
+
+    kinds: list[str] = Field(
+        default=["image", "voice", "audio", "sticker", "document"],
+        description=f"Content types, of {', '.join(CAPS)}.",
+    )
+    max_files: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="Most files of each channel in one run; the next run goes on.",
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: list[str]) -> list[str]:
+        if not kinds or not set(kinds) <= set(CAPS):
+            raise ValueError(f"kinds must be some of {', '.join(CAPS)}")
+        return kinds
+
+
+def message_media_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset downstream of the loaded messages."""
+
+    @dg.asset(
+        partitions_def=channel_partitions,
+        deps=[
+            dg.AssetDep(
+                crm_messages,
+                partition_mapping=dg.MultiToSingleDimensionPartitionMapping(CHANNEL),
+            )
+        ],
+        group_name="2_load",
+        kinds={"python", "postgres", "file"},
+        owners=["team:crm"],
+    )
+    def message_media(
+        context: dg.AssetExecutionContext, config: MediaConfig, pipeline: Pipeline
+    ) -> dg.MaterializeResult[None]:
+        """Media files of a channel's messages, fetched from WAHA one by one, newest first.
+
+        Files lie in the archive under the hash of their content; `history_sync.media` says what
+        became of each. Nothing waits for them: run it as often as there are files wanted.
+        """
+        today = [datetime.now(UTC).date()]
+        done: Counter[str] = Counter()
+        size = 0
+        table = []
+        for key in context.partition_keys:
+            with pipeline.importing(
+                key,
+                context.run.run_id,
+                today,
+                last_step=True,
+                requeue=ATTENDED not in context.run.tags,
+            ) as importer:
+                outcomes = importer.fetch_media(config.kinds, max_files=config.max_files)
+            done.update(outcome.state for outcome in outcomes)
+            size += sum(outcome.bytes or 0 for outcome in outcomes)
+            counts = media.counts(pipeline.engine, pipeline.channel(key))
+            table += [{"channel": key, **row} for row in counts]
+        return dg.MaterializeResult(
+            metadata={
+                **{state: done[state] for state in ("stored", "expired", "refused", "wanted")},
+                "bytes": size,
+                "files": sample_table(table),
+            }
+        )
+
+    return message_media
