@@ -256,9 +256,8 @@ def test_a_waha_that_is_down_is_one_sentence(ventros: Ventros) -> None:
     )
     said = ventros("import", added.json["channel"], "--since", "2026-06-02", "--json")
     assert said.code == 1
-    assert "127.0.0.1:9" in said.sentence or "WAHA session 'default'" in said.sentence
+    assert said.sentence.startswith("error: WAHA session 'default'")
     assert "Check that WAHA runs" in said.sentence
-    assert said.sentence.startswith(f"error: Channel {added.json['channel']}")
 
 
 def test_a_key_that_is_not_set_is_named(
