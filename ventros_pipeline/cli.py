@@ -242,7 +242,7 @@ def replay(
 
 
 @app.command()
-def up() -> None:
+def up(as_json: Json = False) -> None:
     """Migrate the database and serve the Dagster UI until interrupted."""
     from ventros_pipeline.crm.channels import list_channels
     from ventros_pipeline.instance import open_instance, register_channels
@@ -251,7 +251,12 @@ def up() -> None:
     settings = _settings()
     with _database(migrated=True) as engine, open_instance(settings) as instance:
         register_channels(instance, list_channels(engine))
-    console.say(f"Dagster UI: http://127.0.0.1:{settings.ui_port} (stop with Ctrl-C)")
+    url = f"http://127.0.0.1:{settings.ui_port}"
+    console.result(
+        {"url": url},
+        as_json=as_json,
+        show=lambda: console.say(f"Dagster UI: {url} (stop with Ctrl-C)"),
+    )
     raise typer.Exit(serve_ui(settings))
 
 
