@@ -99,11 +99,6 @@ def channel_state(engine: Engine, channel: Channel) -> ChannelState:
     return ChannelState(own_addresses=frozenset(row.pop("own_addresses")), **row)
 
 
-def balances(engine: Engine, channel: Channel, run_ids: list[str]) -> list[dict[str, Any]]:
-    """Return the balance lines of some runs: day, the seven counts, reasons."""
-    return _rows(engine, "ledger/balances.sql", {"channel_id": channel.id, "run_ids": run_ids})
-
-
 def totals(engine: Engine, channel: Channel, run_ids: list[str]) -> dict[str, int]:
     """Return the sums of some runs: counts, contacts and sessions made, requests, retries."""
     rows = _rows(engine, "ledger/totals.sql", {"channel_id": channel.id, "run_ids": run_ids})
@@ -123,11 +118,6 @@ def latest_balance(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
 def breakdown(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return messages by `what` (kind, status, direction) and `value`, most first."""
     return _rows(engine, "ledger/breakdown.sql", {"channel_id": channel.id})
-
-
-def per_chat(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
-    """Return messages by WAHA chat address: address, chat_type, messages, first_at, last_at."""
-    return _rows(engine, "ledger/per_chat.sql", {"channel_id": channel.id})
 
 
 def coverage(engine: Engine, channel: Channel) -> list[dict[str, Any]]:

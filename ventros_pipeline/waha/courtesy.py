@@ -1,8 +1,8 @@
 """Courtesy towards a WAHA server: how many requests at once, how fast, and when to leave it alone.
 
-What belongs here: the protocol through which each try of a request passes, a version of it for one
-process, and the circuit breaker. What does not: sharing it between processes, which takes a
-database (`crm/courtesy.py`), and retrying (`client.py`).
+What belongs here: the protocol through which each try of a request passes, and the circuit breaker.
+What does not: handing out turns, which takes a database that all processes share
+(`crm/courtesy.py`), and retrying (`client.py`).
 
 Why these defaults. WAHA is one Node process for all its sessions, and live traffic goes through the
 same event loop. Measured: 77 requests of 100 messages a second one at a time, 85 with four at once
@@ -17,8 +17,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -88,46 +88,6 @@ class NoCourtesy:
         """Wait for nothing."""
         del server
         return nullcontext()
-
-
-@dataclass
-class LocalCourtesy:
-    """Turns within one process.
-
-    Attributes:
-        limits: the same for each server.
-        clock: monotonic seconds.
-        sleep: waits so many seconds.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _slots: dict[str, threading.BoundedSemaphore] = field(default_factory=dict, init=False)
-    _next: dict[str, float] = field(default_factory=dict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    @contextmanager
-    def turn(self, server: str) -> Iterator[None]:
-        """Wait for a slot, then for the pace: a token taken while waiting would be stale."""
-        with self._lock:
-            new = threading.BoundedSemaphore(self.limits.concurrency)
-            slots = self._slots.setdefault(server, new)
-        if not slots.acquire(timeout=self.limits.patience):
-            raise NoTurnError(server, self.limits)
-        try:
-            if (wait := self._token(server)) > 0:
-                self.sleep(wait)
-            yield
-        finally:
-            slots.release()
-
-    def _token(self, server: str) -> float:
-        with self._lock:
-            now = self.clock()
-            granted = max(self._next.get(server, now), now)
-            self._next[server] = granted + 1 / self.limits.rate
-            return granted - now
 
 
 class State(StrEnum):

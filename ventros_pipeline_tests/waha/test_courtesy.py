@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import httpx
 import pytest
@@ -12,7 +12,6 @@ from ventros_pipeline.waha.courtesy import (
     Breaker,
     Breakers,
     Limits,
-    LocalCourtesy,
     NoTurnError,
     RestingError,
     State,
@@ -40,63 +39,6 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-
-
-def test_turns_of_one_server_are_evenly_spaced() -> None:
-    clock = Clock()
-    courtesy = LocalCourtesy(Limits(rate=4), clock, clock.sleep)
-    moments = []
-    for server in (SERVER, SERVER, "http://other:3000", SERVER):
-        with courtesy.turn(server):
-            moments.append(clock.now - 1000)
-    assert moments == [0, 0.25, 0.25, 0.5]
-
-
-def test_time_that_was_not_used_is_not_saved_up() -> None:
-    clock = Clock()
-    courtesy = LocalCourtesy(Limits(rate=4), clock, clock.sleep)
-    with courtesy.turn(SERVER):
-        clock.now += 100
-    moments = []
-    for _ in range(2):
-        with courtesy.turn(SERVER):
-            moments.append(clock.now - 1100)
-    assert moments == [0, 0.25]
-
-
-def test_no_more_than_the_allowed_number_are_inside_at_once() -> None:
-    courtesy = LocalCourtesy(Limits(rate=1e6, concurrency=3))
-    lock, inside, peak = threading.Lock(), 0, 0
-    together = threading.Barrier(3)
-
-    def work() -> None:
-        nonlocal inside, peak
-        with courtesy.turn(SERVER):
-            with lock:
-                inside += 1
-                peak = max(peak, inside)
-            together.wait(20)
-            with lock:
-                inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(9)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert peak == 3
-
-
-def test_a_server_that_stays_busy_is_given_up_with_a_sentence() -> None:
-    courtesy = LocalCourtesy(Limits(concurrency=1, patience=0.01))
-    with (
-        courtesy.turn(SERVER),
-        pytest.raises(NoTurnError, match="Run fewer"),
-        courtesy.turn(SERVER),
-    ):
-        pass
-    with courtesy.turn(SERVER):
-        pass
 
 
 @pytest.mark.parametrize("bad", [{"rate": 0}, {"concurrency": 0}, {"patience": 0}])
@@ -254,16 +196,22 @@ def test_only_a_session_that_is_not_well_opens_the_breaker(
     assert breaker.state is state
 
 
+class Busy:
+    """A server whose turns all belong to others."""
+
+    def turn(self, server: str) -> AbstractContextManager[None]:
+        raise NoTurnError(server, Limits())
+
+
 def test_waiting_in_vain_for_a_turn_says_nothing_of_the_server() -> None:
     breaker = Breaker(clock=Clock(), minimum=1)
-    courtesy = LocalCourtesy(Limits(concurrency=1, patience=0.01))
     client = WahaClient(
         WahaServer(SERVER, "default"),
         transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])),
-        courtesy=courtesy,
+        courtesy=Busy(),
         breaker=breaker,
     )
-    with client, courtesy.turn(SERVER), pytest.raises(NoTurnError):
+    with client, pytest.raises(NoTurnError, match="Run fewer"):
         client.messages("all", limit=1)
     assert breaker.state is State.CLOSED
     assert client.stats.requests == 0
