@@ -70,6 +70,15 @@ def honest_times(truth: Truth) -> dict[str, list[int]]:
     return times
 
 
+def changed_chats(truth: Truth, start: int) -> set[str]:
+    """Return the chats with a message at or after a second, epoch, also one in the future."""
+    return {
+        fact.chat
+        for fact in truth.now.values()
+        if isinstance(fact.timestamp, int | float) and fact.timestamp >= start
+    }
+
+
 def versions() -> str:
     """Name what the figures were measured with."""
     return (

@@ -12,7 +12,7 @@ it is the full product, 72 cells; a page limit of 7 takes longest.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from time import perf_counter
 
@@ -69,8 +69,7 @@ def cell(account: Measured, engine: str, faults: str, limit: int, seed: int) -> 
         requeued = 0
         for attempt in range(REQUEUES):
             try:
-                for found in _read(client, limit):
-                    keys |= found
+                keys = _read(client, limit)
                 break
             except WahaNotReadyError:
                 requeued = attempt + 1
@@ -92,15 +91,14 @@ def cell(account: Measured, engine: str, faults: str, limit: int, seed: int) -> 
     )
 
 
-def _read(client: WahaClient, limit: int) -> Iterator[set[Key]]:
+def _read(client: WahaClient, limit: int) -> set[Key]:
     probe = client.probe()
     reader = choose_reader(probe, page_size=limit)
-    for pages in (reader.read_unplaced(client, START, END), reader.read(client, START, END)):
-        rows: list[bytes] = []
-        for page in pages:
-            rows += page.rows
-        frame = decode_rows(rows, probe.me.own_addresses).frame
-        yield set(zip(frame["chat"], frame["stanza_id"], strict=True))
+    rows: list[bytes] = []
+    for page in reader.read(client, START, END, outside=(START, END)):
+        rows += page.rows
+    frame = decode_rows(rows, probe.me.own_addresses).frame
+    return set(zip(frame["chat"], frame["stanza_id"], strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

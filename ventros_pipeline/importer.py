@@ -175,13 +175,11 @@ class Importer:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             calendar = self.calendar
             pending: dict[date, list[Row]] = {day: [] for day in days}
-            if calendar.start in pending:
-                for page in reader.read_unplaced(
-                    client, calendar.start_second, calendar.horizon, chats
-                ):
-                    self._sort_in(page, pending, calendar)
+            outside = (
+                (calendar.start_second, calendar.horizon) if calendar.start in pending else None
+            )
             end = second_of(days[-1]) + DAY
-            for page in reader.read(client, second_of(days[0]), end, chats):
+            for page in reader.read(client, second_of(days[0]), end, chats, outside=outside):
                 self._sort_in(page, pending, calendar)
                 complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
                 written = [self._write(day, pending.pop(day)) for day in complete]

@@ -50,15 +50,19 @@ class Reader(Protocol):
     """A strategy that reads the messages of one session, whole."""
 
     def read(
-        self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
+        self,
+        client: WahaClient,
+        start: int,
+        end: int,
+        chats: Sequence[str] | None = None,
+        *,
+        outside: tuple[int, int] | None = None,
     ) -> Iterator[Page]:
-        """Yield every row with `start <= timestamp < end` (epoch seconds)."""
-        ...
+        """Yield every row with `start <= timestamp < end` (epoch seconds).
 
-    def read_unplaced(
-        self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield every row whose timestamp is not in `before <= timestamp < after`."""
+        With `outside=(before, after)` also every row that has no numeric timestamp, or one that is
+        not in `before <= timestamp < after`.
+        """
         ...
 
     def oldest(self, client: WahaClient) -> int | None:

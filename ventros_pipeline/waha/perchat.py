@@ -12,8 +12,8 @@ of turned: nothing can shift between two offsets.
 
 Two things cannot be had from these engines. A chat that their list does not show is not read
 (NOWEB and GOWS answer for all chats at once, and show those too). And a walk bounded by `gte` ends
-at a row without a real time, whatever lies behind it: `read_unplaced`, which reads without bounds,
-remembers such chats, and `read` of the same reader then reads them without bounds, too.
+at a row without a real time, whatever lies behind it: only a reading that is asked for the rows
+outside of all days, and so has no bounds, finds what is there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SMALLEST_GUESS = 100
 # One row in so many may be out of its place (an offline phone that sent late) without ending a
 # reading that has no bounds.
 _DISPLACED = 20
-# Times that the longest page so far is put to the question whether it was cut.
+# So many chats of one length, the longest so far, are enough to ask whether they were cut.
 _SAME_LENGTH = 3
 # A range up to this long is an increment, of which a chat holds little; longer ones ask for much at
 # once, since the end of a chat shows only in a page with room.
@@ -60,7 +60,7 @@ _INCREMENT = 7 * DAY
 Ask = Callable[..., list[bytes]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ChatReader:
     """Reads each chat of a session on its own.
 
@@ -73,10 +73,6 @@ class ChatReader:
     page_size: int
     bounded: bool
     notes: Sequence[str] = ()
-    _unordered: set[str] = field(default_factory=set, init=False)
-    _proven: int = field(default=PLAUSIBLE_CAP - 1, init=False)
-    _same: int = field(default=0, init=False)
-    _cap: int | None = field(default=None, init=False)
 
     @property
     def ranges_are_cheap(self) -> bool:
@@ -84,18 +80,27 @@ class ChatReader:
         return False
 
     def read(
-        self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
+        self,
+        client: WahaClient,
+        start: int,
+        end: int,
+        chats: Sequence[str] | None = None,
+        *,
+        outside: tuple[int, int] | None = None,
     ) -> Iterator[Page]:
         """Yield every row with `start <= timestamp < end` of the listed, or the given, chats.
 
         Chats whose last message is older than the range are passed over; those that show no time
-        are read.
+        are read. With `outside` each chat is read whole, once and without bounds: no filter of
+        these engines finds a row without a time, or one behind it.
 
         Args:
             client: client of the session.
             start: first second, epoch.
             end: second after the last, epoch.
             chats: chat ids; None reads every chat that the server lists.
+            outside: `(before, after)`, epoch seconds; rows whose timestamp is not in
+                `before <= timestamp < after` are read, too.
 
         Yields:
             Pages by chat, newest rows first; rows without a numeric timestamp may be among them.
@@ -104,41 +109,11 @@ class ChatReader:
         """
         if chats is not None and not chats:
             return
-        for chat, last in _listed(client) if chats is None else _given(chats):
-            if last is not None and last < start:
-                continue
-            for rows in self._read_chat(client, chat, last, start, end):
-                wanted = [row for row in rows if _unknown(row) or placed(row, start, end)]
-                if wanted:
-                    yield Page(wanted, start)
+        for rows in self._read_chats(client, start, end, chats, whole=outside is not None):
+            wanted = [row for row in rows if _wanted(row, start, end, outside)]
+            if wanted:
+                yield Page(wanted, start)
         yield Page([], end)
-
-    def read_unplaced(
-        self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield every row whose timestamp is not in `before <= timestamp < after`.
-
-        Each chat is read whole and without bounds: no filter of these engines finds a row without a
-        time, or one behind it.
-
-        Args:
-            client: client of the session.
-            before: first second that days cover, epoch.
-            after: first second that days do not cover any more, epoch.
-            chats: chat ids; None reads every chat that the server lists.
-
-        Yields:
-            Pages in no order; `complete_before` is always `before`, for it says nothing here.
-        """
-        for chat, _ in _listed(client) if chats is None else _given(chats):
-            for rows in self._grown(
-                partial(client.messages, chat, order="desc", slow=True), self._full, None
-            ):
-                if any(_unordered(row) for row in rows):
-                    self._unordered.add(chat)
-                wanted = [row for row in rows if not placed(row, before, after)]
-                if wanted:
-                    yield Page(wanted, before)
 
     def oldest(self, client: WahaClient) -> int | None:
         """Return the first second of WhatsApp, or None when no chat is listed.
@@ -152,13 +127,28 @@ class ChatReader:
     def _full(self) -> int:
         return min(self.page_size * _LARGE, WIDEST)
 
-    def _read_chat(
-        self, client: WahaClient, chat: str, last: float | None, start: int, end: int
+    def _read_chats(
+        self,
+        client: WahaClient,
+        start: int,
+        end: int,
+        chats: Sequence[str] | None,
+        *,
+        whole: bool,
     ) -> Iterator[list[bytes]]:
-        ask = partial(client.messages, chat, order="desc", slow=True)
-        if self.bounded and chat not in self._unordered:
-            return self._grown(partial(ask, gte=start, lte=end), self._full, None)
-        return self._grown(ask, self._guess(last, start, end), start)
+        cuts = _Cuts()
+        for chat, last in _listed(client) if chats is None else _given(chats):
+            if not whole and last is not None and last < start:
+                continue
+            ask = partial(client.messages, chat, order="desc", slow=True)
+            if whole:
+                # A chat that does not fit is asked again, larger: no server is spared by less.
+                yield from self._grown(ask, max(self._full, _TRUSTED), None, cuts)
+            elif self.bounded:
+                yield from self._grown(partial(ask, gte=start, lte=end), self._full, None, cuts)
+            else:
+                yield from self._grown(ask, self._guess(last, start, end), start, cuts)
+        yield from cuts.settled()
 
     def _guess(self, last: float | None, start: int, end: int) -> int:
         """Return how many newest rows of a chat likely reach back to `start`."""
@@ -167,58 +157,105 @@ class ChatReader:
         days = math.ceil((last - start) / DAY) + 1
         return min(max(days * _ROWS_PER_DAY, _SMALLEST_GUESS), self._full)
 
-    def _grown(self, ask: Ask, limit: int, start: int | None) -> Iterator[list[bytes]]:
+    def _grown(self, ask: Ask, limit: int, start: int | None, cuts: _Cuts) -> Iterator[list[bytes]]:
         """Yield the newest rows, those not yielded before, asking for more until they are enough.
 
         Args:
             ask: a request of the chat, without limit and offset.
             limit: of the first request.
             start: a reading without bounds ends when it is past this second; None reads it all.
+            cuts: what this reading knows of the server's own page size; it may yield rows of
+                earlier chats as well.
         """
         seen: set[bytes] = set()
         before = -1
-        while self._cap is None and limit <= WIDEST:
-            rows = ask(limit=limit)
+        while cuts.cap is None and limit <= WIDEST:
+            # A row that is sent twice must not make a cut page look longer than other cut ones.
+            rows = list(dict.fromkeys(ask(limit=limit)))
             yield _fresh(rows, seen)
-            if _past(rows, start) or (
-                self._reaches_the_end(len(rows), before, limit)
-                and not self._cut(rows, partial(ask, limit=limit))
-            ):
+            if _past(rows, start):
+                return
+            if len(rows) >= limit:
+                cuts.saw(len(rows))
+            elif self._reaches_the_end(len(rows), before, limit):
+                yield from cuts.doubted(_Ended(ask, limit, rows, start, seen))
                 return
             before = len(rows)
             limit = max(self._full, limit * _GROWTH, 0 if self.bounded else _TRUSTED)
-        yield from _turned(ask, self._cap or WIDEST, start, seen)
+        yield from _turned(ask, cuts.cap or WIDEST, start, seen)
 
     def _reaches_the_end(self, count: int, before: int, limit: int) -> bool:
-        """Say whether a page looks as if nothing were behind it.
+        """Say whether a page that is not full looks as if nothing were behind it.
 
         WEBJS counts rows after it has dropped what it does not show, so a short page is the end.
         Elsewhere a group's notices may fill a page and leave no row of it: the page must be large
         and mostly empty, or a larger one must have brought no more.
         """
-        if count >= limit:
-            self._proven = max(self._proven, count)
-            return False
         if self.bounded:
             return True
         return limit >= _TRUSTED and (count == before or roomy(count, limit))
 
-    def _cut(self, rows: Sequence[bytes], ask: Ask) -> bool:
-        """Find out whether the server, or a proxy, cuts pages; from then on chats are turned.
 
-        A page shorter than one that was whole is not cut, so only the longest so far is put to the
-        question: a few requests in a whole account. The same length again is asked about a few
-        times, for the first chat may have held just as many rows as the server gives.
-        """
-        count = len(rows)
-        if count < self._proven or (count == self._proven and self._same >= _SAME_LENGTH):
-            return False
-        if not is_cut(rows, ask):
-            self._same = self._same + 1 if count == self._proven else 1
-            self._proven = count
-            return False
-        self._cap = count
-        return True
+@dataclass(frozen=True)
+class _Ended:
+    """The last page of a chat, and how to go on if it turns out to have been cut."""
+
+    ask: Ask
+    limit: int
+    rows: list[bytes]
+    start: int | None
+    seen: set[bytes]
+
+    @property
+    def is_cut(self) -> bool:
+        return is_cut(self.rows, partial(self.ask, limit=self.limit))
+
+
+@dataclass
+class _Cuts:
+    """Finds out whether the server, or a proxy, cuts pages; from then on chats are turned.
+
+    A page shorter than another one is not cut, so the question is put off until the longest is
+    known: asked at each page that was longer than those before, it cost every seventh request of an
+    increment. Only a few chats of the same length, the longest so far, are held; then they are
+    asked about at once, so that a server which gives 50 rows of every chat does not fill memory.
+
+    Attributes:
+        cap: rows at which the server cuts, once that is known.
+        longest: rows of the longest page so far.
+        proven: pages of this length are not cut.
+        ended: chats of the longest page's length, in doubt.
+    """
+
+    cap: int | None = None
+    longest: int = PLAUSIBLE_CAP - 1
+    proven: int = PLAUSIBLE_CAP - 1
+    ended: list[_Ended] = field(default_factory=list)
+
+    def saw(self, count: int) -> None:
+        """Take note of a page's length; shorter ones that were in doubt were not cut."""
+        if count > self.longest:
+            self.longest = count
+            self.ended.clear()
+
+    def doubted(self, end: _Ended) -> Iterator[list[bytes]]:
+        """Take note of the end of a chat; yield what was behind earlier ones if they were cut."""
+        count = len(end.rows)
+        self.saw(count)
+        if count == self.longest and count != self.proven:
+            self.ended.append(end)
+            if len(self.ended) >= _SAME_LENGTH:
+                yield from self.settled()
+
+    def settled(self) -> Iterator[list[bytes]]:
+        """Ask about the chats in doubt, and yield what is behind them if they were cut."""
+        ended, self.ended = self.ended, []
+        if any(end.is_cut for end in ended):
+            self.cap = self.longest
+            for end in ended:
+                yield from _turned(end.ask, self.cap, end.start, end.seen)
+        else:
+            self.proven = self.longest
 
 
 def _turned(ask: Ask, size: int, start: int | None, seen: set[bytes]) -> Iterator[list[bytes]]:
@@ -252,14 +289,12 @@ def _past(rows: Sequence[bytes], start: int | None) -> bool:
     return older > 0 and older * _DISPLACED >= len(rows)
 
 
-def _unknown(row: bytes) -> bool:
-    return timestamp_of(row) is None
-
-
-def _unordered(row: bytes) -> bool:
-    """Say whether a row's time is one at which a walk that looks for older rows would end."""
+def _wanted(row: bytes, start: int, end: int, outside: tuple[int, int] | None) -> bool:
+    """Say whether a row is of the range, or without a time, or outside of all days if asked for."""
     time = timestamp_of(row)
-    return time is None or time < FIRST_SECOND
+    if time is None or start <= time < end:
+        return True
+    return outside is not None and not outside[0] <= time < outside[1]
 
 
 def _given(chats: Sequence[str]) -> list[tuple[str, float | None]]:

@@ -100,17 +100,24 @@ class AnyAgeReader:
         return self._chats is None
 
     def read(
-        self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
+        self,
+        client: WahaClient,
+        start: int,
+        end: int,
+        chats: Sequence[str] | None = None,
+        *,
+        outside: tuple[int, int] | None = None,
     ) -> Iterator[Page]:
-        """Yield every row with `start <= timestamp < end`; see the two strategies.
+        """Yield every row with `start <= timestamp < end`, and those outside; see both strategies.
 
         `complete_before` is not told before a first row has come: a server that does not know `all`
-        shows one empty window after the other.
+        shows one empty window after the other. Rows read before the server turned out to be too old
+        come again, chat by chat.
         """
         if self._chats is None:
             try:
                 held = None
-                for page in self._windows.read(client, start, end, chats):
+                for page in self._windows.read(client, start, end, chats, outside=outside):
                     self._all_works |= bool(page.rows) and chats is None
                     held = page
                     if page.rows or self._all_works or chats is not None:
@@ -122,19 +129,7 @@ class AnyAgeReader:
             except WahaError as error:
                 self._fall_back(error)
         if self._chats is not None:
-            yield from self._chats.read(client, start, end, chats)
-
-    def read_unplaced(
-        self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield every row whose timestamp is not in `before <= timestamp < after`."""
-        if self._chats is None and (chats is not None or self._serves_all(client)):
-            try:
-                yield from self._windows.read_unplaced(client, before, after, chats)
-            except WahaError as error:
-                self._fall_back(error)
-        if self._chats is not None:
-            yield from self._chats.read_unplaced(client, before, after, chats)
+            yield from self._chats.read(client, start, end, chats, outside=outside)
 
     def oldest(self, client: WahaClient) -> int | None:
         """Return the first trustworthy timestamp of the session, epoch seconds, or a bound."""

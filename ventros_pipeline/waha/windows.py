@@ -16,7 +16,7 @@ window, so a deep offset over everything costs 0.45 s and a narrow window a few 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -52,7 +52,15 @@ _WIDE = 100
 # The page that confirms an end. It holds few rows, so its width costs nothing; it was 4 pages wide
 # once, and a longer stretch of dropped rows (a bulk of calls) hid what followed it.
 _CONFIRM = 8_192
+# Where the confirming page is at most so many pages, the rest of a range is asked with it already
+# when it likely is less than one page. A wrong guess brings up to `_CONFIRM` rows at once, about
+# 9 MB and under a second on the measured server; they are wanted anyway. That page cannot be made
+# smaller for a weak server, since a smaller one confirms nothing; so where pages were set to fewer
+# than 256 rows nothing is guessed: the wide page is asked for only when the end is reached.
+_GUESSED = 32
 _PATIENCE = 200
+
+Ask = Callable[..., list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,13 @@ class WindowReader:
         return True
 
     def read(
-        self, client: WahaClient, start: int, end: int, chats: Sequence[str] | None = None
+        self,
+        client: WahaClient,
+        start: int,
+        end: int,
+        chats: Sequence[str] | None = None,
+        *,
+        outside: tuple[int, int] | None = None,
     ) -> Iterator[Page]:
         """Yield every row with `start <= timestamp < end` that exists during the whole read.
 
@@ -88,10 +102,14 @@ class WindowReader:
             start: first second, epoch.
             end: second after the last, epoch.
             chats: chat ids; None reads every chat of the session at once.
+            outside: `(before, after)`, epoch seconds; rows whose timestamp is not in
+                `before <= timestamp < after`, and those without a numeric one, are read, too, and
+                first. See `_outside`.
 
         Yields:
-            Pages in ascending time; rows without a numeric timestamp may be among them. With
-            several chats, `complete_before` stays at `start` until the last of them.
+            Pages in ascending time, those of rows outside in no order; rows without a numeric
+            timestamp may be among any. With several chats, `complete_before` stays at `start` until
+            the last of them. A row outside may come twice.
 
         Raises:
             WahaProtocolError: the walk makes no progress; the message names the window.
@@ -99,47 +117,12 @@ class WindowReader:
         """
         names = [ALL_CHATS] if chats is None else chats
         for position, chat in enumerate(names, 1):
+            if outside is not None:
+                for rows in self._outside(client, chat, *outside):
+                    if wanted := [row for row in rows if not placed(row, *outside)]:
+                        yield Page(wanted, start)
             for page in self._read_chat(client, chat, start, end):
                 yield page if position == len(names) else Page(page.rows, start)
-
-    def read_unplaced(
-        self, client: WahaClient, before: int, after: int, chats: Sequence[str] | None = None
-    ) -> Iterator[Page]:
-        """Yield the rows that no window of days between `before` and `after` finds.
-
-        - Older than `before`: zero, negative, pre-2009, and honest messages from before the
-          calendar starts. Ten-digit times are walked; shorter and negative ones, whose text order
-          is not their number's, are taken in one window that is read whole.
-        - At or after `after`: future times are walked, eleven digits and more (milliseconds) are
-          one window that is read whole.
-        - Null, text, or no timestamp at all: these match no filter on numbers, so they are read
-          without one. As JSON text they sort to an end of the list (null last and strings first in
-          NOWEB; SQL nulls first elsewhere), so both ends are read until a number with ten digits
-          shows that the odd ones are over.
-
-        Args:
-            client: client of the session.
-            before: first second that windows cover, epoch.
-            after: first second that windows do not cover any more, epoch.
-            chats: chat ids; None reads every chat of the session at once.
-
-        Yields:
-            Pages in no order; `complete_before` is always `before`, for it says nothing here. A row
-            may come twice.
-        """
-        for chat in [ALL_CHATS] if chats is None else chats:
-            reads = (
-                _whole(client, chat, self.page_size, None, min(before, ORDERED_FROM) - 1),
-                self._rows_between(client, chat, ORDERED_FROM, before),
-                self._rows_between(client, chat, max(after, ORDERED_FROM), ORDERED_UNTIL),
-                _whole(client, chat, self.page_size, max(after, ORDERED_UNTIL), None),
-                _odd_end(client, chat, self.page_size, "desc"),
-                _odd_end(client, chat, self.page_size, "asc"),
-            )
-            for rows in (rows for read in reads for rows in read):
-                wanted = [row for row in rows if not placed(row, before, after)]
-                if wanted:
-                    yield Page(wanted, before)
 
     def oldest(self, client: WahaClient) -> int | None:
         """Return the first trustworthy timestamp of the session, epoch seconds, or None.
@@ -157,19 +140,41 @@ class WindowReader:
         """Cut the range where the number of digits changes; see the module's docstring."""
         if start < ORDERED_FROM:
             until = min(end, ORDERED_FROM)
-            for rows in _whole(client, chat, self.page_size, start, until):
+            for rows in _window(client, chat, start, until):
                 yield Page([row for row in rows if placed(row, start, until)], start)
         if (first := max(start, ORDERED_FROM)) < end:
             until = min(end, ORDERED_UNTIL)
             yield from _Walk(client, chat, self.page_size, first, until, _FIRST_SPAN)
         yield Page([], end)
 
-    def _rows_between(
-        self, client: WahaClient, chat: str, start: int, end: int
+    def _outside(
+        self, client: WahaClient, chat: str, before: int, after: int
     ) -> Iterator[list[bytes]]:
-        if start < end:
+        """Yield the rows that no window between `before` and `after` finds, and some others.
+
+        Four requests for an account that has few of them:
+
+        - Null, text, or no timestamp at all: these match no filter on numbers, so they are read
+          without one. As JSON text they sort to an end of the list (null last and strings first in
+          NOWEB; SQL nulls first elsewhere), so both ends are read until a number shows that the odd
+          ones are over.
+        - Zero, negative, and anything else with less than ten digits: the text order of these is
+          not their number's, so the window is read whole. Nothing honest is that old.
+        - From `after` on: years to come and, with eleven digits and more, milliseconds; one window
+          that is read whole.
+        - Honest messages from before `before`, which may be many: they are walked, unless the
+          ascending end has shown them all.
+        """
+        ascending: list[bytes] = []
+        for ascending in _odd_end(client, chat, "asc"):
+            yield ascending
+        yield from _odd_end(client, chat, "desc")
+        yield from _window(client, chat, None, min(before, ORDERED_FROM) - 1)
+        yield from _window(client, chat, after, None)
+        if before > ORDERED_FROM and not _reaches(ascending, before):
             # Nothing much is expected here, so the first window is everything.
-            for page in _Walk(client, chat, self.page_size, start, end, end - start):
+            span = before - ORDERED_FROM
+            for page in _Walk(client, chat, self.page_size, ORDERED_FROM, before, span):
                 yield page.rows
 
 
@@ -182,7 +187,9 @@ class _Walk:
     behind dropped ones are found because nothing is skipped. What came before is known by its
     bytes. Only three things happen to a page:
 
-    - It moves the cursor: the bound is set anew from the density just seen.
+    - It moves the cursor: the bound is set anew from the density just seen. When the rest of the
+      range is likely less than a page, the next one is asked wide; if that holds few rows, and the
+      server has shown that it does not cut, it is its own confirmation.
     - It moves nothing and is short: the bound grows; at the end of the range one wide page must
       confirm that nothing follows, and if its rows are many, that the server did not cut it.
     - It moves nothing and is full (a burst in one second, or rows whose time is text): the page
@@ -199,6 +206,7 @@ class _Walk:
     bound: int = field(init=False)
     limit: int = field(init=False)
     widest: int = field(init=False)
+    uncut: int = field(init=False, default=0)
     seen: set[bytes] = field(init=False, default_factory=set)
     odd: set[bytes] = field(init=False, default_factory=set)
 
@@ -222,10 +230,11 @@ class _Walk:
             fresh, last = self._take(rows)
             moved = last is not None and last > self.cursor
             idle = 0 if moved else idle + 1
+            over = self._holds_all_that_is_left(len(rows))
             if last is not None and moved:
                 self._advance(last, len(rows))
             yield Page(fresh, min(self.cursor, self.end))
-            if self.cursor >= self.end:
+            if over or self.cursor >= self.end:
                 return
             if moved:
                 continue
@@ -265,10 +274,37 @@ class _Walk:
             raise self._stuck(WahaUnsupportedError, "the bounds of time are ignored")
         return fresh, last
 
+    def _holds_all_that_is_left(self, count: int) -> bool:
+        """Say whether a page that was asked wide up to the end is its own confirmation.
+
+        It has so much room that only a desert of dropped rows could hide more, as in any confirming
+        page. Here it may also have been cut, and of a cut page dropped rows may be missing, so its
+        rows must be fewer than half of those that the server has given in one page before.
+        """
+        return (
+            self._guesses
+            and self.bound >= self.end
+            and self.limit >= self._confirming()
+            and roomy(count, self.limit)
+            and self._is_not_cut(count)
+        )
+
+    @property
+    def _guesses(self) -> bool:
+        """Whether the last page may be asked wide before it is known to be the last."""
+        return self.page_size < self._confirming() <= self.page_size * _GUESSED
+
+    def _is_not_cut(self, count: int) -> bool:
+        return 0 < 2 * count <= self.uncut
+
     def _advance(self, last: int, count: int) -> None:
         # A few dropped rows do not make a page short: 499 of 500 says nothing about the rest.
         full = count >= self.limit * 9 // 10
+        if full:
+            self.uncut = max(self.uncut, min(count, self.limit))
         width = (last if full else self.bound) - self.cursor + 1
+        # Up to the last row only: a tenth of dropped rows makes a page look as if it were the end.
+        rest = count * (self.end - last) / (last - self.cursor + 1)
         wanted = math.ceil(width * _FILL * self.page_size / count)
         self.span = max(_MIN_SPAN, min(wanted, self.span * _GROWTH))
         # Rows of the cursor's second come again; older ones cannot.
@@ -279,7 +315,8 @@ class _Walk:
         # A page that reached the end half empty is most likely the last one: the next request is
         # asked wide, so that it is also the confirmation.
         over = at_end and count <= self.limit // 2
-        self.limit = self._confirming() if over else self.page_size
+        likely = self._guesses and self.bound >= self.end and rest <= self.page_size
+        self.limit = self._confirming() if over or likely else self.page_size
 
     def _crowded(self, count: int) -> bool:
         """Say whether a page that moved nothing may hide rows behind those it shows."""
@@ -313,13 +350,14 @@ class _Walk:
         ask = partial(
             self.client.messages, self.chat, limit=self.limit, gte=self.cursor, lte=self.bound
         )
-        if self.widest < WIDEST or not is_cut(rows, ask):
+        if self.widest < WIDEST or self._is_not_cut(len(rows)) or not is_cut(rows, ask):
             return False
         self.widest = self.page_size = self.limit = len(rows)
         return True
 
     def _sweep_second(self) -> list[bytes]:
-        rows = _sweep(self.client, self.chat, self.cursor, self.cursor + 1, self.widest)
+        ask = partial(self.client.messages, self.chat, gte=self.cursor, lte=self.cursor + 1)
+        rows = _sweep(ask, self.widest)
         fresh = [
             row for row in rows if row not in self.seen and (second_of_row(row) or 0) < self.end
         ]
@@ -336,52 +374,75 @@ class _Walk:
         )
 
 
-def _whole(
-    client: WahaClient, chat: str, page_size: int, gte: int | None, lte: int | None
+def _window(
+    client: WahaClient, chat: str, gte: int | None, lte: int | None
 ) -> Iterator[list[bytes]]:
-    """Yield a window whose order means nothing, by single requests wide enough to hold all of it.
-
-    One answer is one moment: nothing can shift in it.
-    """
-    step, limit = WIDEST, page_size
-    while limit <= WIDEST:
-        rows = client.messages(chat, limit=limit, gte=gte, lte=lte)
+    """Yield a window whose order means nothing, read whole; few rows are expected in it."""
+    for rows in _whole(partial(client.messages, chat, gte=gte, lte=lte), _CONFIRM):
+        times = [time for row in rows if (time := timestamp_of(row)) is not None]
+        many = not roomy(len(rows), _CONFIRM)
+        if many and not any(_within(time, gte, lte) for time in times):
+            # A server that knows no filters would give its whole account for each window.
+            raise WahaUnsupportedError(
+                f"WAHA session {client.server.session!r}: the bounds of time are ignored. Update "
+                "WAHA."
+            )
         yield rows
-        if limit > page_size and roomy(len(rows), limit):
-            ask = partial(client.messages, chat, limit=limit, gte=gte, lte=lte)
-            if not is_cut(rows, ask):
-                return
-            step = len(rows)
-            break
-        limit = max(limit + 1, limit * _WIDEN, _WIDE)
-    yield _sweep(client, chat, gte, lte, step)
 
 
-def _odd_end(
-    client: WahaClient, chat: str, page_size: int, order: Literal["asc", "desc"]
-) -> Iterator[list[bytes]]:
-    """Yield the rows without a numeric timestamp that stand at one end of the unfiltered list."""
-    step, first = WIDEST, min(page_size, _WIDE)
-    limit = first
-    while limit <= WIDEST:
-        rows = client.messages(chat, limit=limit, order=order)
-        yield [row for row in rows if timestamp_of(row) is None]
+def _within(time: float, gte: int | None, lte: int | None) -> bool:
+    return (gte is None or time >= gte) and (lte is None or time <= lte)
+
+
+def _odd_end(client: WahaClient, chat: str, order: Literal["asc", "desc"]) -> Iterator[list[bytes]]:
+    """Yield an end of the unfiltered list, until the rows without a numeric timestamp are over."""
+    for rows in _whole(partial(client.messages, chat, order=order), _WIDE):
+        yield rows
         if rows and timestamp_of(rows[-1]) is not None:
             return
-        if limit > first and roomy(len(rows), limit):
-            ask = partial(client.messages, chat, limit=limit, order=order)
-            if not is_cut(rows, ask):
+
+
+def _reaches(rows: Sequence[bytes], second: int) -> bool:
+    """Say whether the beginning of an ascending list shows all that is older than a second.
+
+    Numbers of ten digits are ascending among themselves, whatever stands before and between them.
+    Two of them in that order also show that the server knows the order it was asked for.
+    """
+    times = [
+        time
+        for row in rows
+        if (time := timestamp_of(row)) is not None and ORDERED_FROM <= time < ORDERED_UNTIL
+    ]
+    return bool(times) and times == sorted(times) and times[0] < times[-1] >= second
+
+
+def _whole(ask: Ask, limit: int) -> Iterator[list[bytes]]:
+    """Yield all that is asked for, by single requests wide enough to hold all of it.
+
+    One answer is one moment: nothing can shift in it. Beyond the widest page it is swept.
+
+    Args:
+        ask: a request without limit and offset.
+        limit: of the first request; a page is taken for whole only from `_CONFIRM` on.
+    """
+    limit = min(limit, WIDEST)
+    while True:
+        rows = ask(limit=limit)
+        yield rows
+        has_room = roomy(len(rows), limit)
+        if has_room and limit >= min(_CONFIRM, WIDEST):
+            if not is_cut(rows, partial(ask, limit=limit)):
                 return
-            step = len(rows)
-            break
-        limit = max(limit + 1, limit * _WIDEN, _WIDE)
-    yield [row for row in _sweep(client, chat, None, None, step) if timestamp_of(row) is None]
+            yield _sweep(ask, len(rows))
+            return
+        if limit >= WIDEST:
+            yield _sweep(ask, WIDEST)
+            return
+        limit = min(max(limit * _WIDEN, _CONFIRM if has_room else 0), WIDEST)
 
 
-def _sweep(
-    client: WahaClient, chat: str, gte: int | None, lte: int | None, step: int
-) -> list[bytes]:
-    """Read a window with offsets: up to find its end, then down again.
+def _sweep(ask: Ask, step: int) -> list[bytes]:
+    """Read all that is asked for with offsets: up to find its end, then down again.
 
     A row that is deleted shifts the ones behind it towards lower offsets, which a reader on its way
     up has passed; on the way down they are still ahead. So the second pass sees every row that was
@@ -390,7 +451,7 @@ def _sweep(
     found: dict[bytes, None] = {}
 
     def page(offset: int) -> int:
-        rows = client.messages(chat, limit=step, offset=offset, gte=gte, lte=lte)
+        rows = ask(limit=step, offset=offset)
         found.update(dict.fromkeys(rows))
         return len(rows)
 

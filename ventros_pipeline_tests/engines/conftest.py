@@ -16,7 +16,13 @@ from ventros_pipeline.replay.generate import generate, read_truth_rows
 from ventros_pipeline.replay.live import LiveChanges
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.conftest import fresh_database
-from ventros_pipeline_tests.engines.passes import Case, Imported, import_all, snapshot
+from ventros_pipeline_tests.engines.passes import (
+    Case,
+    Imported,
+    ask_something_else,
+    import_all,
+    snapshot,
+)
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, new_world
 
 ENGINES = ("noweb", "gows", "webjs", "wpp")
@@ -31,7 +37,7 @@ CASES = [
 MESSAGES, CHATS, DAYS = 1_500, 30, 6
 UNTIL = 1_790_000_000
 # A session that is not WORKING for longer than the client itself waits.
-GAP = [(20, "STARTING"), (32, "WORKING")]
+GAP = [(16, "STARTING"), (28, "WORKING")]
 END = datetime.fromtimestamp(UNTIL, UTC)
 
 
@@ -113,6 +119,7 @@ def imported(
         requeued = import_all(world, case, world.now)
         first = snapshot(world, server)
         live.most = 0
+        ask_something_else(world, case, server)
         import_all(world, case, world.now + timedelta(hours=2))
         yield Imported(case, requeued, live.done, first, snapshot(world, server))
         engine.dispose()

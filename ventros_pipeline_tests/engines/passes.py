@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ventros_pipeline.crm import ledger
+from ventros_pipeline.importer import Importer
 from ventros_pipeline.replay.live import Happened
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.replay.truth import Key, Truth
@@ -73,10 +75,7 @@ class Imported:
 def import_all(world: World, case: Case, now: datetime) -> int:
     """Import every day of the calendar; return how often a movement was put back in the queue."""
     world.now = now
-    importer = world.importer()
-    importer.settings = importer.settings.model_copy(
-        update={"page_size": case.limit, "request_attempts": TRIES}
-    )
+    importer = _importer(world, case)
     days = days_between(world.start, now.date())
     ledger.start_run(world.engine, world.channel, importer.run_id, days[0], days[-1])
     requeued = _carried_out(importer.refresh_directory)
@@ -86,10 +85,34 @@ def import_all(world: World, case: Case, now: datetime) -> int:
     return requeued
 
 
+def ask_something_else(world: World, case: Case, server: ReplayServer) -> None:
+    """Ask each chat another question, so that no import gets an answer of the one before it.
+
+    The hostile profile's `repeat` sends the last listing of a chat again when nothing but the
+    offset may differ. Within an import that is a page sent twice; across two, hours apart, it is an
+    old answer to the same question, and nothing in it tells that it is old.
+    """
+
+    def ask(chat: str) -> None:
+        with _importer(world, case).client() as client:
+            client.messages(chat, limit=1)
+
+    for chat in sorted({fact.chat for fact in server.truth.now.values()}):
+        _carried_out(partial(ask, chat))
+
+
 def snapshot(world: World, server: ReplayServer) -> Snapshot:
     """Write down how things are."""
     report = report_of(world.engine, world.channel)
     return Snapshot(world.rows(ROWS), server.truth, report, world.findings())
+
+
+def _importer(world: World, case: Case) -> Importer:
+    importer = world.importer()
+    importer.settings = importer.settings.model_copy(
+        update={"page_size": case.limit, "request_attempts": TRIES}
+    )
+    return importer
 
 
 def _carried_out(movement: Callable[[], object]) -> int:

@@ -41,8 +41,14 @@ def read(
 
 
 def unplaced(server: BrowserWaha, reader: Reader, before: int, after: int) -> set[bytes]:
+    """Return what a reading of no days, only of what is outside of them, yields."""
     with server.client() as client:
-        return set(rows_of(list(reader.read_unplaced(client, before, after))))
+        return set(rows_of(list(reader.read(client, before, before, outside=(before, after)))))
+
+
+def first_import(server: BrowserWaha, reader: Reader) -> list[Page]:
+    with server.client() as client:
+        return list(reader.read(client, T0, T0 + DAY, outside=(T0, T0 + DAY)))
 
 
 def rows_of(pages: list[Page]) -> list[bytes]:
@@ -189,12 +195,30 @@ def test_what_no_day_holds_is_read_apart(engine: Kind, page_size: int) -> None:
     assert unplaced(server, reader_of(engine, page_size), T0, T0 + DAY) == texts(odd)
 
 
-def test_rows_behind_one_without_a_real_time_are_found_once_it_is_known() -> None:
+def test_a_first_import_finds_rows_behind_one_without_a_real_time() -> None:
     rows = [row_in(CHAT, n, T0 + n) for n in range(100)]
-    server = BrowserWaha([*rows[:50], row_in(CHAT, 900, 0), *rows[50:]], "webjs")
-    reader = reader_of("webjs", 100)
-    unplaced(server, reader, T0, T0 + DAY)
-    assert set(rows_of(read(server, reader))) == texts(rows)
+    mixed = [*rows[:50], row_in(CHAT, 900, 0), *rows[50:]]
+    pages = first_import(BrowserWaha(mixed, "webjs"), reader_of("webjs", 100))
+    assert set(rows_of(pages)) == texts(mixed)
+
+
+@ENGINES
+@pytest.mark.parametrize("page_size", [100, 500])
+def test_a_first_import_reads_each_chat_once(engine: Kind, page_size: int) -> None:
+    odd = [row_in(f"{n}@c.us", 1, time) for n, time in enumerate([0, T0 - DAY, T0 * 1000])]
+    rows = [*account(60, 300, step=60), *odd]
+    server = BrowserWaha(rows, engine)
+    found = rows_of(first_import(server, reader_of(engine, page_size)))
+    assert (set(found), len(found)) == (texts(rows), len(rows))
+    assert len(server.read_chats) - len({*server.read_chats}) <= 3  # Were the longest ones cut?
+
+
+@ENGINES
+def test_a_first_import_of_some_days_leaves_the_other_days_out(engine: Kind) -> None:
+    rows = [row_in(CHAT, day, T0 + day * DAY) for day in range(-1, 6)]
+    with BrowserWaha(rows, engine).client() as client:
+        pages = reader_of(engine, 100).read(client, T0, T0 + DAY, outside=(T0, T0 + 5 * DAY))
+        assert set(rows_of(list(pages))) == texts([rows[0], rows[1], rows[6]])
 
 
 @ENGINES
@@ -203,8 +227,44 @@ def test_a_server_that_cuts_its_pages_is_found_out_and_read_whole(engine: Kind) 
     rows = list({row.id: row for row in rows}.values())
     server = BrowserWaha(rows, engine, cap=50)
     assert set(rows_of(read(server, reader_of(engine, 500)))) == placed_texts(rows)
-    reader = reader_of(engine, 500)
-    assert unplaced(server, reader, T0 + DAY, T0 + 2 * DAY) == texts(rows)
+    assert unplaced(server, reader_of(engine, 500), T0 + DAY, T0 + 2 * DAY) == texts(rows)
+    found = rows_of(first_import(server, reader_of(engine, 500)))
+    assert (set(found), len(found)) == (texts(rows), len(rows))
+
+
+@ENGINES
+@pytest.mark.parametrize("others", [0, 1, 2, 9])
+def test_whether_pages_are_cut_is_asked_of_the_longest_only(engine: Kind, others: int) -> None:
+    sizes = [12, 20, 31, 45, *[60] * (1 + others)]
+    rows = [row_in(f"{n}@c.us", m, T0 + m) for n, size in enumerate(sizes) for m in range(size)]
+    server = BrowserWaha(rows, engine)
+    assert set(rows_of(first_import(server, reader_of(engine, 500)))) == texts(rows)
+    questions = [query for chat, query in server.requests if chat and query["offset"] != "0"]
+    assert [query["offset"] for query in questions] == ["60"] * min(1 + others, 3)
+
+
+@ENGINES
+def test_a_cut_that_shows_only_in_the_last_chat_hides_nothing_of_the_first(engine: Kind) -> None:
+    rows = [row_in("1@c.us", m, T0 + m) for m in range(90)]
+    rows += [row_in("2@c.us", m, T0 + m) for m in range(9)]
+    server = BrowserWaha(rows, engine, cap=50)
+    pages = first_import(server, reader_of(engine, 500))
+    assert set(rows_of(pages)) == texts(rows)
+    assert {page.complete_before for page in pages[:-1]} == {T0}
+
+
+@ENGINES
+def test_a_row_that_comes_twice_does_not_clear_a_cut_page_of_doubt(engine: Kind) -> None:
+    rows = [row_in(f"{n}@c.us", m, T0 + m) for n in (1, 2) for m in range(90)]
+    server = BrowserWaha(rows, engine)
+    page = server._page
+
+    def cut(chat: str, query: dict[str, str]) -> list[Row]:
+        rows = page(chat, query)[:50]
+        return [*rows, *rows[:20]] if chat == "2@c.us" else rows
+
+    server._page = cut  # type: ignore[method-assign]
+    assert set(rows_of(first_import(server, reader_of(engine, 500)))) == texts(rows)
 
 
 @ENGINES
@@ -235,19 +295,23 @@ def test_the_oldest_second_is_a_bound_and_none_without_chats(engine: Kind) -> No
         st.tuples(st.sampled_from(["arrive", "late", "delete", "none"]), st.integers(0, 200)),
         max_size=20,
     ),
+    st.booleans(),
+    st.sampled_from([None, None, 30]),
 )
 def test_whatever_happens_meanwhile_rows_that_stay_are_read_once(
     engine: Kind,
     shape: list[tuple[int, int, bool]],
     page_size: int,
     changes: list[tuple[str, int]],
+    whole: bool,
+    cap: int | None,
 ) -> None:
     counter = itertools.count()
     rows = [
         row_in(f"{chat}@c.us", next(counter), T0 + minute * 60, dropped=dropped)
         for minute, chat, dropped in sorted(shape)
     ]
-    staying = placed_texts(rows)
+    staying = texts(rows) if whole else placed_texts(rows)
     allowed = set(staying)
     plan = iter(changes)
 
@@ -261,7 +325,8 @@ def test_whatever_happens_meanwhile_rows_that_stay_are_read_once(
             place = len(server.rows) if what == "arrive" else number % (len(server.rows) + 1)
             server.rows.insert(place, new)
 
-    found = rows_of(read(BrowserWaha(list(rows), engine, change), reader_of(engine, page_size)))
+    server, reader = BrowserWaha(list(rows), engine, change, cap), reader_of(engine, page_size)
+    found = rows_of(first_import(server, reader) if whole else read(server, reader))
     assert staying <= set(found) <= allowed
     assert len(found) == len(set(found))
 

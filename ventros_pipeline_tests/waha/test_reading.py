@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,13 @@ def read(
 ) -> list[Page]:
     with server.client() as client:
         return list(WindowReader(limit).read(client, start, end, chats))
+
+
+def outside(server: MemoryWaha, limit: int, before: int, after: int) -> list[Page]:
+    """Return the pages of a reading of no days, only of what is outside of them."""
+    with server.client() as client:
+        reader = WindowReader(limit)
+        return list(reader.read(client, before, before, outside=(before, after)))
 
 
 def rows_of(pages: list[Page]) -> list[bytes]:
@@ -125,9 +133,7 @@ def test_a_burst_beyond_a_servers_own_cap_hides_neither_itself_nor_what_follows(
 def test_odd_rows_beyond_a_servers_own_cap_are_read_whole() -> None:
     odd = [Row(f"n{n}", None) for n in range(120)] + [Row(f"z{n}", 0) for n in range(120)]
     server = MemoryWaha([Row("placed", T0), *odd], cap=50)
-    with server.client() as client:
-        pages = list(WindowReader(500).read_unplaced(client, T0 - 5, T0 + 5))
-    assert set(rows_of(pages)) == texts(odd)
+    assert set(rows_of(outside(server, 500, T0 - 5, T0 + 5))) == texts(odd)
 
 
 def test_a_long_stretch_of_dropped_rows_at_the_end_hides_nothing() -> None:
@@ -170,6 +176,51 @@ def test_requests_are_near_the_minimum() -> None:
     server = MemoryWaha(rows)
     assert len(rows_of(read(server, 100, T0, T0 + 40 * DAY))) == 5000
     assert len(server.requests) <= 1.1 * 5000 / 100 + 5
+
+
+def widths(server: MemoryWaha) -> list[int]:
+    return [int(query["limit"]) for query in server.requests]
+
+
+def test_the_last_page_is_its_own_confirmation() -> None:
+    rows = [Row(f"r{n}", T0 + n * 120) for n in range(700)]
+    server = MemoryWaha(rows)
+    assert set(rows_of(read(server, 500, T0, T0 + DAY))) == texts(rows)
+    assert widths(server) == [500, 8192]
+
+
+def test_a_last_page_that_may_have_been_cut_is_confirmed() -> None:
+    rows = [Row(f"r{n}", T0 + n * 100) for n in range(850)]
+    server = MemoryWaha(rows)
+    assert set(rows_of(read(server, 500, T0, T0 + DAY))) == texts(rows)
+    assert widths(server) == [500, 8192, 8192]
+
+
+def test_a_server_of_which_small_pages_are_asked_is_not_guessed_about() -> None:
+    rows = [Row(f"r{n}", T0 + n * 600) for n in range(140)]
+    server = MemoryWaha(rows)
+    assert set(rows_of(read(server, 100, T0, T0 + DAY))) == texts(rows)
+    assert widths(server) == [100, 100, 8192]
+
+
+@pytest.mark.parametrize("burst_size", [400, 3000, 12_000])
+@pytest.mark.parametrize("cap", [None, 600])
+def test_a_wrong_guess_is_still_complete(burst_size: int, cap: int | None) -> None:
+    rows = [Row(f"r{n}", T0 + n * 100) for n in range(700)]
+    crowd = [Row(f"b{n}", T0 + 69_000 + n // 9) for n in range(burst_size)]
+    server = MemoryWaha([*rows, *crowd, Row("last", T0 + 80_000)], cap=cap)
+    assert set(rows_of(read(server, 500, T0, T0 + DAY))) == texts(server.rows)
+    assert widths(server)[1] == 8192
+
+
+@pytest.mark.parametrize("page_size", [10, 25, 49, 100, 500])
+def test_rows_behind_dropped_ones_of_a_server_that_caps_its_pages_are_read(page_size: int) -> None:
+    rows = [
+        *[Row(f"r{n}", T0 + n) for n in range(60)],
+        *[Row(f"d{n}", T0 + 60 + n, dropped=True) for n in range(45)],
+        *[Row(f"s{n}", T0 + 200 + n) for n in range(60)],
+    ]
+    assert set(rows_of(read(MemoryWaha(rows, cap=50), page_size, T0, T0 + DAY))) == texts(rows)
 
 
 def test_an_empty_range_costs_two_requests_per_jump_of_the_window() -> None:
@@ -246,26 +297,72 @@ def test_what_no_window_of_days_finds_is_read_apart() -> None:
         Row("object", {"low": 1}),
     ]
     server = MemoryWaha([*placed, *odd])
-    with server.client() as client:
-        pages = list(WindowReader(7).read_unplaced(client, before, after))
+    pages = outside(server, 7, before, after)
     assert set(rows_of(pages)) == texts(odd)
     assert {page.complete_before for page in pages} == {before}
+
+
+def test_what_is_outside_of_all_days_comes_with_the_first_range_and_before_it() -> None:
+    rows = [Row(f"p{n}", T0 + n * 3600) for n in range(300)]
+    odd = [Row("zero", 0), Row("null", None), Row("old", T0 - 5), Row("year 2100", 4_102_444_800)]
+    other_days = [row for row in rows if row.timestamp >= T0 + DAY]
+    with MemoryWaha([*rows, *odd]).client() as client:
+        pages = list(WindowReader(7).read(client, T0, T0 + DAY, outside=(T0, T0 + 100 * DAY)))
+    assert set(rows_of(pages)) == texts([*rows, *odd]) - texts(other_days)
+    assert texts(odd) == set(rows_of([page for page in pages if page.complete_before == T0][:3]))
+
+
+def test_a_long_history_before_the_calendar_is_walked() -> None:
+    rows = [Row(f"r{n}", T0 - 500 * 600 + n * 600) for n in range(1000)]
+    server = MemoryWaha(rows)
+    found = rows_of(outside(server, 50, T0, T0 + 50 * DAY))
+    assert set(found) == texts(row for row in rows if row.timestamp < T0)
+    assert len(server.requests) <= 500 / 50 + 10
+
+
+def test_a_burst_at_the_ascending_end_does_not_pass_for_the_whole_past() -> None:
+    rows = [*burst(150, T0 - 9), Row("old", T0 - 8), Row("placed", T0)]
+    assert set(rows_of(outside(MemoryWaha(rows), 50, T0, T0 + DAY))) == texts(rows[:-1])
+
+
+def test_an_ascending_end_that_is_not_ascending_does_not_pass_for_the_whole_past() -> None:
+    rows = [Row(f"r{n}", T0 - 100 * 60 + n * 60) for n in range(200)]
+    server = MemoryWaha(rows)
+    page = server._page
+    server._page = lambda chat, query: page(  # type: ignore[method-assign]
+        chat, query if "filter.timestamp.gte" in query else {**query, "sortOrder": "desc"}
+    )
+    assert set(rows_of(outside(server, 50, T0, T0 + DAY))) == texts(rows[:100])
+
+
+def test_a_long_stretch_of_dropped_rows_outside_hides_nothing() -> None:
+    gone = [Row(f"d{n}", n, dropped=True) for n in range(3000)]
+    rows = [*gone, Row("short", 5000), Row("placed", T0), Row("placed too", T0 + 1)]
+    assert set(rows_of(outside(MemoryWaha(rows), 100, T0, T0 + DAY))) == {rows[-3].text}
+
+
+def test_a_large_account_whose_bounds_are_ignored_is_not_swept() -> None:
+    server = MemoryWaha([Row(f"p{n}", T0 + n) for n in range(3000)])
+    page = server._page
+    server._page = lambda chat, query: page(  # type: ignore[method-assign]
+        chat, {name: value for name, value in query.items() if not name.startswith("filter")}
+    )
+    with pytest.raises(WahaUnsupportedError, match="ignored"):
+        outside(server, 100, T0, T0 + DAY)
+    assert len(server.requests) == 3
 
 
 def test_many_rows_without_a_time_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ventros_pipeline.waha.windows.WIDEST", 150)
     odd = [Row(f"n{n}", None) for n in range(400)] + [Row(f"z{n}", 0) for n in range(400)]
     server = MemoryWaha([Row("placed", T0), *odd])
-    with server.client() as client:
-        pages = list(WindowReader(50).read_unplaced(client, T0 - 5, T0 + 5))
-    assert set(rows_of(pages)) == texts(odd)
+    assert set(rows_of(outside(server, 50, T0 - 5, T0 + 5))) == texts(odd)
 
 
 def test_an_account_without_odd_rows_costs_few_requests() -> None:
     server = MemoryWaha([Row(f"p{n}", T0 + n) for n in range(1000)])
-    with server.client() as client:
-        assert list(WindowReader(100).read_unplaced(client, T0, T0 + DAY)) == []
-    assert len(server.requests) <= 10
+    assert rows_of(outside(server, 100, T0, T0 + DAY)) == []
+    assert len(server.requests) == 4
 
 
 def test_the_oldest_row_is_found_by_one_request() -> None:
@@ -315,9 +412,15 @@ def test_only_a_finite_number_is_a_time(row: bytes, time: float | None) -> None:
     st.lists(
         st.tuples(st.sampled_from(["revoke", "arrive", "none"]), st.integers(0, 200)), max_size=40
     ),
+    st.booleans(),
+    st.booleans(),
 )
 def test_whatever_happens_meanwhile_rows_that_stay_are_read_once(
-    shape: list[tuple[int, int, bool, int]], limit: int, changes: list[tuple[str, int]]
+    shape: list[tuple[int, int, bool, int]],
+    limit: int,
+    changes: list[tuple[str, int]],
+    guessing: bool,
+    whole: bool,
 ) -> None:
     counter = itertools.count()
     rows = [
@@ -325,7 +428,8 @@ def test_whatever_happens_meanwhile_rows_that_stay_are_read_once(
         for minute, second, dropped, copies in shape
         for _ in range(copies)
     ]
-    untouched = {row.text for row in rows if not row.dropped and T0 <= row.timestamp < T0 + 3600}
+    first, last = (0, T0 * 2) if whole else (T0, T0 + 3600)
+    untouched = {row.text for row in rows if not row.dropped and first <= row.timestamp < last}
     allowed = set(untouched)
     plan = iter(changes)
 
@@ -338,6 +442,13 @@ def test_whatever_happens_meanwhile_rows_that_stay_are_read_once(
             allowed.add(new.text)
             server.rows.insert(number % (len(server.rows) + 1), new)
 
-    found = rows_of(read(MemoryWaha(rows, change), limit, T0, T0 + 3600))
-    assert untouched <= set(found) <= allowed
+    server, reader = MemoryWaha(rows, change), WindowReader(limit)
+    beyond = (T0, T0 + 3600) if whole else None
+    with (
+        mock.patch("ventros_pipeline.waha.windows._GUESSED", 8192 if guessing else 1),
+        server.client() as client,
+    ):
+        pages = list(reader.read(client, T0, T0 + 3600, outside=beyond))
+    found = [row for row in rows_of(pages) if T0 <= (timestamp_of(row) or 0) < T0 + 3600]
+    assert untouched <= set(rows_of(pages)) <= allowed
     assert len(found) == len(set(found))

@@ -35,15 +35,8 @@ def test_a_hostile_server_that_changes_while_it_is_read_gives_all_it_has(
         with WahaClient(waha) as client:
             probe = client.probe()
             reader = choose_reader(probe, page_size=500)
-            rows = [
-                row
-                for pages in (
-                    reader.read_unplaced(client, START, END),
-                    reader.read(client, START, END),
-                )
-                for page in pages
-                for row in page.rows
-            ]
+            pages = reader.read(client, START, END, outside=(START, END))
+            rows = [row for page in pages for row in page.rows]
         truth = server.truth
     found = decode_rows(rows, probe.me.own_addresses).frame
     keys = set(zip(found["chat"], found["stanza_id"], strict=True))
