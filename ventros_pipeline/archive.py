@@ -4,6 +4,10 @@ What belongs here: files, their atomic replacement, and versions. What does not:
 any opinion on what a message means. Reading a day again adds the versions that are new and removes
 nothing, so everything downstream can be rebuilt without asking WAHA again. Secrets were taken out
 before rows come here.
+
+A row that a complete read does not show any more stays, and its file remembers the moments of the
+first two such reads. Only what is missed is written down: a read that shows what it showed before
+leaves the file untouched.
 """
 
 from __future__ import annotations
@@ -17,15 +21,35 @@ from pathlib import Path
 
 import polars as pl
 
-SCHEMA = pl.Schema(
+TIME = pl.Datetime("us", "UTC")
+VERSION = pl.Schema(
     {
         # WAHA's name of the row (chat and id); versions of one row share it.
-        "row_key": pl.String,
-        "read_at": pl.Datetime("us", "UTC"),
-        "payload": pl.Binary,
+        "row_key": pl.String(),
+        "read_at": TIME,
+        "payload": pl.Binary(),
     }
 )
-DAY_SCHEMA = pl.Schema({"day": pl.Date, **SCHEMA})
+# The same in all versions of a row. Files of the first release have none of these columns, and read
+# as if nothing had ever been missed.
+MARKS = pl.Schema(
+    {
+        # The newest read that showed the row after one that had not; null when none had to.
+        "seen_at": TIME,
+        # The first and the second complete read since then that did not show it.
+        "missed_at": TIME,
+        "gone_at": TIME,
+        # The first read since then that did not show it, nor much else: the store's trouble.
+        "doubted_at": TIME,
+    }
+)
+SCHEMA = pl.Schema([*VERSION.items(), *MARKS.items()])
+DAY_SCHEMA = pl.Schema([("day", pl.Date()), *SCHEMA.items()])
+# A WAHA that lost its store, or is still filling it after a new pairing, shows a part of a day or
+# nothing. From so many rows on, more than half of them missing at once are no revokes; a day that
+# is missing as a whole never is.
+MANY_ROWS = 20
+MOST_MISSING = 0.5
 
 
 class ArchiveError(Exception):
@@ -49,12 +73,15 @@ class DayWritten:
         read: distinct rows in this read.
         known: distinct rows in the archive now.
         new_versions: rows and versions that were not in the archive before.
+        vanished: rows that were there before and are missing in so great a number that the read
+            says nothing about any of them; 0 when it is to be believed.
     """
 
     day: date
     read: int
     known: int
     new_versions: int
+    vanished: int = 0
 
 
 class Archive:
@@ -74,7 +101,13 @@ class Archive:
         return self.directory / "media"
 
     def write(
-        self, channel: str, day: date, rows: Iterable[Row], *, read_at: datetime
+        self,
+        channel: str,
+        day: date,
+        rows: Iterable[Row],
+        *,
+        read_at: datetime,
+        complete: bool = False,
     ) -> DayWritten:
         """Add one read of a day.
 
@@ -83,23 +116,26 @@ class Archive:
             day: UTC day.
             rows: what was read; a row may come twice.
             read_at: when it was read, UTC; the same for the whole read.
+            complete: whether a known row that is not among `rows` was missed, because all chats
+                of a day that had stopped growing were read.
 
         Raises:
             ArchiveError: the file cannot be written.
         """
         read = pl.DataFrame(
-            [(row.row_key, read_at, row.payload) for row in rows], schema=SCHEMA, orient="row"
+            [(row.row_key, read_at, row.payload) for row in rows], schema=VERSION, orient="row"
         )
         before = self._read_day(channel, day)
         known = SCHEMA.to_frame() if before is None else before
         fresh = read.unique(["row_key", "payload"], keep="first", maintain_order=True).join(
             known, on=["row_key", "payload"], how="anti", maintain_order="left"
         )
-        if before is None or not fresh.is_empty():
-            known = pl.concat([known, fresh])
-            self._replace(self.path(channel, day), known)
+        versions = pl.concat([known, fresh.match_to_schema(SCHEMA, missing_columns="insert")])
+        now, vanished = _marked(versions, read["row_key"].unique(), read_at, complete=complete)
+        if before is None or not now.equals(before):
+            self._replace(self.path(channel, day), now)
         return DayWritten(
-            day, read["row_key"].n_unique(), known["row_key"].n_unique(), fresh.height
+            day, read["row_key"].n_unique(), now["row_key"].n_unique(), fresh.height, vanished
         )
 
     def read(self, channel: str, days: Sequence[date]) -> pl.DataFrame:
@@ -129,7 +165,7 @@ class Archive:
         if not path.exists():
             return None
         try:
-            return pl.read_parquet(path, schema=SCHEMA)
+            return pl.read_parquet(path, schema=SCHEMA, missing_columns="insert")
         except pl.exceptions.PolarsError as error:
             raise ArchiveError(
                 f"channel {channel}, day {day}: {path.name} is damaged ({type(error).__name__}); "
@@ -153,3 +189,61 @@ class Archive:
                 f"cannot write {path}: {error.strerror}; free space or fix the permissions, then "
                 "run the same days again (what was read before is kept)"
             ) from error
+
+
+def _marked(
+    versions: pl.DataFrame, shown: pl.Series, read_at: datetime, *, complete: bool
+) -> tuple[pl.DataFrame, int]:
+    """Write down what a read says about the rows that were known before it.
+
+    A row's moments are the first two absences since it was seen last, whatever order reads come in.
+
+    Args:
+        versions: `SCHEMA`; the new versions have no marks yet.
+        shown: names of the rows in this read.
+        read_at: the read's moment.
+        complete: whether the others were missed.
+
+    Returns:
+        The versions with their marks, and how many rows vanished together.
+    """
+    is_missing = ~versions["row_key"].is_in(shown.implode())
+    was_marked = any(versions[name].null_count() < versions.height for name in MARKS)
+    if not was_marked and not (complete and is_missing.any()):
+        return versions, 0  # Nearly every read of nearly every day.
+    now, last = pl.lit(read_at, dtype=TIME), pl.col("last")
+    told = versions.with_columns(pl.col(*MARKS).max().over("row_key")).with_columns(
+        (~is_missing).alias("shown"),
+        pl.max_horizontal("seen_at", pl.col("read_at").max().over("row_key")).alias("last"),
+    )
+    # A read that began before a row was seen last cannot have missed it.
+    told = told.with_columns((~pl.col("shown") & (last < now)).alias("absent"))
+    vanished = _vanished(told, now) if complete else 0
+    missed = pl.when(pl.col("absent") & pl.lit(complete and not vanished)).then(now)
+    doubted = pl.when(pl.col("absent") & pl.col("missed_at").is_null() & pl.lit(vanished > 0))
+    returns = pl.col("shown") & pl.any_horizontal(pl.col("missed_at", "doubted_at").is_not_null())
+    marked = told.with_columns(
+        pl.when(returns).then(pl.max_horizontal("seen_at", now)).otherwise("seen_at"),
+        pl.when("shown").then(pl.max_horizontal("last", now)).otherwise("last").alias("last"),
+        pl.min_horizontal("doubted_at", doubted.then(now)).alias("doubted_at"),
+        missed.alias("missed_now"),
+    )
+    moments = [
+        pl.when(pl.col(name) > last).then(name) for name in ("missed_at", "gone_at", "missed_now")
+    ]
+    first_two = pl.concat_list(moments).list.drop_nulls().list.unique().list.sort()
+    marked = marked.with_columns(
+        first_two.list.get(0, null_on_oob=True).alias("missed_at"),
+        first_two.list.get(1, null_on_oob=True).alias("gone_at"),
+        pl.when(pl.col("doubted_at") > last).then("doubted_at"),
+    )
+    return marked.select(SCHEMA.names()), vanished
+
+
+def _vanished(told: pl.DataFrame, now: pl.Expr) -> int:
+    """Return how many rows went missing at once, when they are too many to be revokes; else 0."""
+    rows = told.sort("read_at").unique("row_key", keep="first")
+    there = rows.filter(pl.col("read_at") < now, pl.col("missed_at").is_null())
+    absent = int(there["absent"].sum())
+    too_many = there.height >= MANY_ROWS and absent > MOST_MISSING * there.height
+    return absent if absent == there.height or too_many else 0

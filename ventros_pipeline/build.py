@@ -13,9 +13,10 @@ from ventros_pipeline.assets.import_report import import_report_asset
 from ventros_pipeline.assets.message_media import message_media_asset
 from ventros_pipeline.assets.raw_messages import raw_messages_asset
 from ventros_pipeline.checks import message_checks
-from ventros_pipeline.jobs import channel_report, history_import
+from ventros_pipeline.jobs import channel_report, history_import, identity_sweep
 from ventros_pipeline.partitions import history_partitions
 from ventros_pipeline.resources import Pipeline
+from ventros_pipeline.schedules import identity_sweep_hourly
 from ventros_pipeline.settings import Settings, get_settings
 
 
@@ -40,7 +41,8 @@ def build_defs(
             import_report_asset(crm_messages),
         ],
         asset_checks=message_checks(crm_messages),
-        jobs=[history_import, channel_report],
+        jobs=[history_import, channel_report, identity_sweep],
+        schedules=[identity_sweep_hourly],
         resources={"pipeline": Pipeline(), **(resource_overrides or {})},
         # A process per step costs 3 to 4 seconds; the steps of a run share everything.
         executor=dg.in_process_executor,

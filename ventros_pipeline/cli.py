@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from ventros_pipeline.crm.channels import Channel
+    from ventros_pipeline.crm.doctor import Complaint
+    from ventros_pipeline.crm.merging import Settled
     from ventros_pipeline.planning import DayRange
     from ventros_pipeline.report import Report
     from ventros_pipeline.runs import Import
+    from ventros_pipeline.transform.scoring import Score
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,8 +39,10 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="The CRM's database.")
 channel_app = typer.Typer(no_args_is_help=True, help="The CRM's WhatsApp channels.")
+people_app = typer.Typer(no_args_is_help=True, help="Which addresses are one person.")
 app.add_typer(db, name="db")
 app.add_typer(channel_app, name="channel")
+app.add_typer(people_app, name="people")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 ChannelKey = Annotated[str, typer.Argument(help="Key or id of a channel (`ventros channel list`).")]
@@ -152,6 +157,99 @@ def channel_list(as_json: Json = False) -> None:
             [(c.key, c.name, c.waha_server, "yes" if c.allow_groups else "no") for c in channels],
         ),
     )
+
+
+@people_app.command("score")
+def people_score(as_json: Json = False) -> None:
+    """Say how the rules of who is who do on labelled pairs of addresses; no database is asked."""
+    from dataclasses import asdict
+
+    from ventros_pipeline.transform.scoring import score
+
+    found = score()
+    console.result(
+        {**asdict(found), "wrong": found.wrong}, as_json=as_json, show=lambda: _show_score(found)
+    )
+
+
+@people_app.command("merges")
+def people_merges(
+    channel: ChannelKey,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List which contacts were joined, why, and what moved."""
+    from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.crm.merging import list_merges
+
+    with _database(migrated=True) as engine:
+        found = list_merges(engine, get_channel(engine, channel), limit=limit)
+    rows = [
+        (m.merge_id, m.kept, m.absorbed, ", ".join(m.sources), m.at, "undone" if m.undone else "")
+        for m in found
+    ]
+    console.result(
+        {"merges": [m.as_json() for m in found]},
+        as_json=as_json,
+        show=lambda: console.table(
+            "Merges", ("merge", "contact", "absorbed", "because of", "at", ""), rows
+        ),
+    )
+
+
+@people_app.command("merge")
+def people_merge(
+    channel: ChannelKey,
+    one: Annotated[str, typer.Argument(help="Id of a contact (never its number).")],
+    other: Annotated[str, typer.Argument(help="Id of another contact.")],
+    as_json: Json = False,
+) -> None:
+    """Make two contacts one; `ventros people unmerge` takes them apart again."""
+    from uuid import uuid4
+
+    from ventros_pipeline.crm.merging import join_contacts
+
+    with _database(migrated=True) as engine:
+        settled = join_contacts(engine, _named_channel(engine, channel), one, other, str(uuid4()))
+    _tell_settled(settled, as_json=as_json)
+
+
+@people_app.command("unmerge")
+def people_unmerge(
+    channel: ChannelKey,
+    merge: Annotated[str, typer.Argument(help="Id of a merge (`ventros people merges`).")],
+    as_json: Json = False,
+) -> None:
+    """Take apart what a merge joined, for good: no evidence joins these addresses again."""
+    from uuid import uuid4
+
+    from ventros_pipeline.crm.merging import undo_merge
+
+    with _database(migrated=True) as engine:
+        settled = undo_merge(engine, _named_channel(engine, channel), merge, str(uuid4()))
+    _tell_settled(settled, as_json=as_json)
+
+
+@app.command("doctor")
+def doctor(channel: ChannelKey, as_json: Json = False) -> None:
+    """Say what a person should look at in a channel, and what to do; nothing is changed.
+
+    Exit 1 when something needs a person.
+    """
+    from dataclasses import asdict
+
+    from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.crm.doctor import examine
+
+    with _database(migrated=True) as engine:
+        complaints = examine(engine, get_channel(engine, channel))
+    console.result(
+        {"complaints": [asdict(complaint) for complaint in complaints]},
+        as_json=as_json,
+        show=lambda: _show_complaints(complaints),
+    )
+    if any(complaint.needs_a_person for complaint in complaints):
+        raise typer.Exit(1)
 
 
 @app.command("import")
@@ -412,6 +510,44 @@ def _show_report(report: Report) -> None:
     console.table(f"{report.channel}: {verdict}", ("figure", "number"), lines)
     for name, values in report.breakdown.items():
         console.table(f"\nmessages by {name}", (name, "messages"), list(values.items()))
+
+
+def _show_score(score: Score) -> None:
+    console.table(
+        f"precision {score.precision:.3f}, recall {score.recall:.3f} on {score.pairs:,} pairs",
+        ("kind of pair", "pairs", "right", "missed", "wrongly joined"),
+        [(c.case, c.pairs, c.right, c.missed, c.wrongly_joined) for c in score.cases],
+    )
+
+
+def _named_channel(engine: Engine, key: str) -> Channel:
+    """Return a channel with the settings' policy for the names of its contacts."""
+    from dataclasses import replace
+
+    from ventros_pipeline.crm.channels import get_channel
+
+    return replace(get_channel(engine, key), contact_names=_settings().contact_names)
+
+
+def _tell_settled(settled: Settled, *, as_json: bool) -> None:
+    console.result(
+        {"merged": settled.merged, "split": settled.split},
+        as_json=as_json,
+        show=lambda: console.say(
+            f"{settled.merged} contacts joined, {settled.split} taken apart"
+            if settled.merged or settled.split
+            else "they are one already; nothing changed"
+        ),
+    )
+
+
+def _show_complaints(complaints: Sequence[Complaint]) -> None:
+    if not complaints:
+        console.say("nothing to complain of")
+    for complaint in complaints:
+        console.say(f"[bold]{complaint.found:,} x {complaint.name}[/]: {complaint.says}")
+        for step in complaint.plan:
+            console.say(f"  {step}")
 
 
 def _tell_retries() -> None:

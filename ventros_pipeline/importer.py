@@ -15,21 +15,31 @@ import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
-from ventros_pipeline.crm import ledger, media
+from ventros_pipeline.crm import ledger, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
-from ventros_pipeline.crm.load import Loaded, Rejected, Window, load_window, save_directory
+from ventros_pipeline.crm.load import (
+    ABSENCE_SCHEMA,
+    Loaded,
+    Rejected,
+    Window,
+    load_window,
+    save_directory,
+)
+from ventros_pipeline.crm.merging import settle_people
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.conversations import filter_reason
+from ventros_pipeline.transform.identity import LID_SUFFIX, Evidence
+from ventros_pipeline.transform.phones import PHONE_SUFFIX
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
 from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
 from ventros_pipeline.waha.directory import read_directory
 from ventros_pipeline.waha.envelope import envelope_of
-from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError
+from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
 from ventros_pipeline.waha.reading import Page, choose_reader
@@ -38,8 +48,13 @@ from ventros_pipeline.waha.wire import decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
 WINDOW_ROWS = 50_000
-# LIDs belong to contacts, so only an address of one kind can stand for the other.
-LID_SUFFIX, PHONE_SUFFIX = "@lid", "@c.us"
+# When evidence was seen whose own time nobody can trust: before any other.
+UNTRUSTED = datetime(1970, 1, 1, tzinfo=UTC)
+VANISHED = (
+    "WAHA no longer shows {rows} known messages of {days} days, too many at once to be revokes: "
+    "nothing was marked as deleted. If the session was paired anew or its store was lost, WAHA may "
+    "show them again later."
+)
 # A turn at a server is given back by force only when its request must be over.
 LEASE_MARGIN = 70.0
 # A session that keeps failing is left alone by all imports of this process.
@@ -60,6 +75,15 @@ class Survey:
     ranges_are_cheap: bool
 
 
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did: LIDs asked, numbers learned, contacts absorbed by others."""
+
+    asked: int
+    learned: int
+    merged: int
+
+
 @dataclass
 class Importer:
     """One channel's import, for one run.
@@ -78,6 +102,10 @@ class Importer:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     notes: list[str] = field(default_factory=list, init=False)
     _counted: RequestStats = field(default_factory=RequestStats, init=False)
+
+    def __post_init__(self) -> None:
+        # The channel goes wherever names are written; the settings do not.
+        self.channel = replace(self.channel, contact_names=self.settings.contact_names)
 
     @property
     def calendar(self) -> Calendar:
@@ -135,7 +163,7 @@ class Importer:
             self.engine,
             self.channel,
             entries=entries,
-            evidence=sorted(directory.pairs),
+            evidence=[Evidence(*pair, self.now) for pair in sorted(directory.pairs)],
             own_addresses=sorted(probe.me.own_addresses),
             engine_name=probe.engine.value,
             waha_version=probe.version or "",
@@ -144,6 +172,7 @@ class Importer:
             run_id=self.run_id,
         )
         ledger.add_progress(self.engine, self.channel, self.run_id, contacts_created=created)
+        settle_people(self.engine, self.channel, self.run_id)
         return created
 
     def refresh_directory(self) -> int | None:
@@ -175,14 +204,27 @@ class Importer:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             calendar = self.calendar
             pending: dict[date, list[Row]] = {day: [] for day in days}
-            outside = (
-                (calendar.start_second, calendar.horizon) if calendar.start in pending else None
-            )
-            end = second_of(days[-1]) + DAY
-            for page in reader.read(client, second_of(days[0]), end, chats, outside=outside):
+            settled = ledger.settled_days(self.engine, self.channel, days)
+            vanished: dict[date, int] = {}
+            first = calendar.start in pending  # The day that also holds what no day is right for.
+            for page in reader.read(
+                client,
+                second_of(days[0]),
+                second_of(days[-1]) + DAY,
+                chats,
+                outside=(calendar.start_second, calendar.horizon) if first else None,
+            ):
                 self._sort_in(page, pending, calendar)
                 complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
-                written = [self._write(day, pending.pop(day)) for day in complete]
+                # Absence proves something only where one walk shows all chats. Read one by one, a
+                # chat that the list does not show would look revoked as a whole; and browsers,
+                # which are read so, leave a row for every revoke.
+                walked = reader.ranges_are_cheap and chats is None
+                written = [
+                    self._write(day, pending.pop(day), complete=walked and day in settled)
+                    for day in complete
+                ]
+                vanished |= {day.day: day.vanished for day in written if day.vanished}
                 self._count_requests(
                     client,
                     days_read=len(written),
@@ -190,6 +232,9 @@ class Importer:
                 )
                 yield from written
             self.notes.extend(reader.notes)
+            if vanished:
+                rows = sum(vanished.values())
+                self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
 
     def load_days(
         self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
@@ -215,7 +260,11 @@ class Importer:
         for window_days in reversed(windows):
             window = self._window(window_days, state.own_addresses, max_per_chat)
             window = replace(window, partial=partial)
+            # Before the load, so that a person's messages meet in one conversation at once.
+            settle_people(self.engine, self.channel, self.run_id, window.evidence)
             loaded = load_window(self.engine, self.channel, window, self.run_id)
+            if loaded.evidence_found:
+                settle_people(self.engine, self.channel, self.run_id)
             ledger.add_progress(
                 self.engine,
                 self.channel,
@@ -251,6 +300,36 @@ class Importer:
                 outcomes.append(media.settle(self.engine, wanted, outcome))
                 self._count_requests(client)
         return outcomes
+
+    def sweep_people(self, *, max_lids: int) -> Swept:
+        """Ask WAHA whose LIDs without a number are, one by one, and let the contacts follow.
+
+        A server that answers for no single LID leaves a note.
+
+        Args:
+            max_lids: most LIDs of this sweep; those asked longest ago come first.
+
+        Raises:
+            WahaError: WAHA did not answer; what it had said before is kept, and the LID that it
+                did not answer for comes last next time.
+        """
+        lids = sweep.next_lids(self.engine, self.channel, limit=max_lids)
+        asked: list[str] = []
+        learned: list[Evidence] = []
+        with self.client() as client:
+            try:
+                client.probe()
+                for lid in lids:
+                    asked.append(lid)
+                    if phone := client.phone_of_lid(lid):
+                        learned.append(Evidence(lid, phone, "lids", self.now))
+            except WahaUnsupportedError as error:
+                self.notes.append(str(error))
+            finally:
+                self._count_requests(client)
+                sweep.mark_asked(self.engine, self.channel, asked, self.now)
+                settled = settle_people(self.engine, self.channel, self.run_id, learned)
+        return Swept(len(asked), len(learned), settled.merged)
 
     def survey(self, *, oldest: bool) -> Survey:
         """Ask WAHA what an import can be planned by.
@@ -318,8 +397,8 @@ class Importer:
             if rows is not None:
                 rows.append(Row(envelope.row_key, strip_secrets(raw)))
 
-    def _write(self, day: date, rows: list[Row]) -> DayWritten:
-        return self.archive.write(self.channel.key, day, rows, read_at=self.now)
+    def _write(self, day: date, rows: list[Row], *, complete: bool) -> DayWritten:
+        return self.archive.write(self.channel.key, day, rows, read_at=self.now, complete=complete)
 
     def _count_requests(self, client: WahaClient, **counts: int) -> None:
         """Add to the run's ledger what the client has asked since the last time."""
@@ -382,7 +461,12 @@ class Importer:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
             judged = messages.cap(judged, max_per_chat, newer)
         seen = dict(archived.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
+        marked = archived.unique(["day", "row_key"], keep="first", maintain_order=True)
+        was_missed = pl.any_horizontal(pl.col("seen_at", "missed_at").is_not_null())
+        doubted = marked.filter(pl.col("doubted_at").is_not_null()).group_by("day").len()
         return Window(
+            absences=marked.filter(was_missed).select(ABSENCE_SCHEMA.names()),
+            doubted=dict(doubted.iter_rows()),
             days={day: seen.get(day, 0) for day in days},
             judged=judged,
             rejected=rejected,
@@ -390,31 +474,34 @@ class Importer:
         )
 
 
-def _evidence(kept: pl.DataFrame) -> list[tuple[str, str, str]]:
-    """Return the (LID, phone address, source) pairs that messages name in passing."""
+def _evidence(kept: pl.DataFrame) -> list[Evidence]:
+    """Return what messages say in passing of who is whom, each with the newest time it was said."""
+    seen_at = pl.when("time_trusted").then("at").otherwise(UNTRUSTED).alias("at")
     pairs = pl.concat(
         [
-            kept.select(pl.col("chat").alias("one"), pl.col("chat_alt").alias("other")),
-            kept.select(pl.col("sender").alias("one"), pl.col("sender_alt").alias("other")),
+            kept.select(pl.col("chat").alias("one"), pl.col("chat_alt").alias("other"), seen_at),
+            kept.select(
+                pl.col("sender").alias("one"), pl.col("sender_alt").alias("other"), seen_at
+            ),
         ]
-    )
+    ).drop_nulls()
     one, other = pl.col("one"), pl.col("other")
-    return (
-        pl.concat(
-            [
-                pairs.select(one.alias("lid"), other.alias("phone")),
-                pairs.select(other.alias("lid"), one.alias("phone")),
-            ]
+    swapped = one.str.ends_with(PHONE_SUFFIX)
+    return [
+        Evidence(lid, phone, "messages", at)
+        for lid, phone, at in pairs.select(
+            pl.when(swapped).then(other).otherwise(one).alias("lid"),
+            pl.when(swapped).then(one).otherwise(other).alias("phone"),
+            "at",
         )
-        .drop_nulls()
         .filter(
             pl.col("lid").str.ends_with(LID_SUFFIX), pl.col("phone").str.ends_with(PHONE_SUFFIX)
         )
-        .unique()
+        .group_by("lid", "phone")
+        .agg(pl.col("at").max())
         .sort("lid", "phone")
-        .with_columns(source=pl.lit("messages"))
-        .rows()
-    )
+        .iter_rows()
+    ]
 
 
 def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict[str, int]:

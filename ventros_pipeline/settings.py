@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     directory_max_age: int = Field(
         3600, ge=0, description="Seconds after which a run lists chats, contacts and LIDs anew."
     )
+    contact_names: Literal["never", "if-raw", "always"] = Field(
+        "if-raw",
+        description="When an import changes a contact's name: `never` once it is written; `if-raw` "
+        "while it is empty, a mere number or the one it wrote, so that what a person typed stays; "
+        "`always`, to WhatsApp's best name.",
+    )
     run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
 

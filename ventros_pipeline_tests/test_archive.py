@@ -9,8 +9,18 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ventros_pipeline.archive import DAY_SCHEMA, Archive, ArchiveError, DayWritten, Row
+from ventros_pipeline.archive import (
+    DAY_SCHEMA,
+    MARKS,
+    VERSION,
+    Archive,
+    ArchiveError,
+    DayWritten,
+    Row,
+)
 
 DAY = date(2026, 6, 2)
 READ = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -137,3 +147,132 @@ def test_a_folder_that_cannot_be_made_is_an_archive_error(tmp_path: Path) -> Non
     (tmp_path / "archive").write_text("a file stands where the folder should be")
     with pytest.raises(ArchiveError, match="fix the permissions"):
         Archive(tmp_path / "archive").write(CHANNEL, DAY, rows(a="1"), read_at=READ)
+
+
+# -- what a read misses ---------------------------------------------------------------------------
+
+
+def read_at(minute: int) -> datetime:
+    return READ + timedelta(minutes=minute)
+
+
+def reads(archive: Archive, *shown: str, first: int = 0, complete: bool = True) -> list[DayWritten]:
+    """Write reads a minute apart; each letter of a word is a row that the read showed."""
+    return [
+        archive.write(
+            CHANNEL, DAY, rows(**dict.fromkeys(word, "1")), read_at=read_at(n), complete=complete
+        )
+        for n, word in enumerate(shown, start=first)
+    ]
+
+
+def marks(archive: Archive, row_key: str) -> tuple[Any, ...]:
+    """Return seen_at, missed_at, gone_at and doubted_at of a row, as minutes."""
+    frame = archive.read(CHANNEL, [DAY]).filter(pl.col("row_key") == row_key)
+    [found] = frame.select(MARKS.names()).unique().rows()
+    return tuple(None if at is None else (at - READ) // timedelta(minutes=1) for at in found)
+
+
+def test_the_first_two_complete_reads_that_miss_a_row_are_remembered(archive: Archive) -> None:
+    reads(archive, "abc", "ab", "ab", "ab")
+    assert marks(archive, "c") == (None, 1, 2, None)
+    assert marks(archive, "a") == (None, None, None, None)
+
+
+def test_a_row_that_is_still_missing_after_two_reads_leaves_the_file_untouched(
+    archive: Archive,
+) -> None:
+    reads(archive, "abc", "ab", "ab")
+    before = archive.path(CHANNEL, DAY).stat()
+    reads(archive, "ab", "ab", first=3)
+    after = archive.path(CHANNEL, DAY).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_read_that_is_not_complete_misses_nothing_and_still_sees(archive: Archive) -> None:
+    reads(archive, "abc", "ab", "a", complete=False)
+    assert marks(archive, "b") == marks(archive, "c") == (None, None, None, None)
+    reads(archive, "ab", first=3)
+    assert marks(archive, "c") == (None, 3, None, None)
+    reads(archive, "c", first=4, complete=False)
+    assert marks(archive, "c") == (4, None, None, None)
+
+
+def test_a_row_seen_again_in_a_new_version_forgets_all_its_absences(archive: Archive) -> None:
+    reads(archive, "abc", "ab", "ab")
+    archive.write(CHANNEL, DAY, rows(a="1", b="1", c="2"), read_at=read_at(3), complete=True)
+    assert marks(archive, "c") == (3, None, None, None)
+    reads(archive, "ab", first=4)
+    assert marks(archive, "c") == (3, 4, None, None)
+
+
+def test_one_read_is_one_look_and_an_older_one_misses_nothing_that_came_later(
+    archive: Archive,
+) -> None:
+    reads(archive, "ab", first=5)
+    reads(archive, "a", first=3)
+    assert marks(archive, "b") == (None, None, None, None)
+    reads(archive, "a", first=6)
+    reads(archive, "a", first=6)
+    assert marks(archive, "b") == (None, 6, None, None)
+    reads(archive, "ab", first=4)  # An older sight changes nothing.
+    assert marks(archive, "b")[1:] == (6, None, None)
+
+
+@pytest.mark.parametrize(
+    ("known", "missing", "vanished"), [(20, 10, 0), (20, 11, 11), (19, 18, 0), (3, 3, 3), (1, 1, 1)]
+)
+def test_too_many_rows_missing_at_once_are_counted_and_not_missed(
+    archive: Archive, known: int, missing: int, vanished: int
+) -> None:
+    names = [f"row{n}" for n in range(known)]
+    for minute, kept in enumerate((names, names[missing:], names[missing:])):
+        shown = rows(**dict.fromkeys(kept, "1"))
+        written = archive.write(CHANNEL, DAY, shown, read_at=read_at(minute), complete=True)
+    assert written.vanished == vanished
+    expected = (None, None, None, 1) if vanished else (None, 1, 2, None)
+    assert marks(archive, "row0") == expected
+    archive.write(
+        CHANNEL, DAY, rows(**dict.fromkeys(names, "1")), read_at=read_at(3), complete=True
+    )
+    assert marks(archive, "row0") == (3, None, None, None)
+
+
+def test_a_file_of_the_first_release_reads_as_if_nothing_was_ever_missed(archive: Archive) -> None:
+    path = archive.path(CHANNEL, DAY)
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(
+        [("a", READ, b"1"), ("b", READ, b"1")], schema=VERSION, orient="row"
+    ).write_parquet(path)
+    before = path.read_bytes()
+    assert archive.read(CHANNEL, [DAY]).schema == DAY_SCHEMA
+    assert marks(archive, "b") == (None, None, None, None)
+    reads(archive, "ab", first=1)
+    assert path.read_bytes() == before
+    reads(archive, "a", first=2)
+    assert marks(archive, "b") == (None, 2, None, None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    moments=st.lists(
+        st.tuples(st.integers(1, 30), st.booleans()), max_size=8, unique_by=lambda read: read[0]
+    ),
+    data=st.data(),
+)
+def test_what_two_absences_since_the_last_sight_say_is_no_matter_of_order(
+    tmp_path_factory: pytest.TempPathFactory,
+    moments: list[tuple[int, bool]],
+    data: st.DataObject,
+) -> None:
+    """With the moments of all sights known; an unremarkable one is not written down."""
+    archive = Archive(tmp_path_factory.mktemp("archive"))
+    for minute, is_shown in [(0, True), *data.draw(st.permutations(moments))]:
+        shown = rows(a="1", b="1", **({"c": f"{minute}"} if is_shown else {}))
+        archive.write(CHANNEL, DAY, shown, read_at=read_at(minute), complete=True)
+    last = max((minute for minute, is_shown in moments if is_shown), default=0)
+    absences = sorted(minute for minute, is_shown in moments if not is_shown and minute > last)
+    found = marks(archive, "c")[1:3]
+    assert found[0] is None or found[0] > last
+    assert (found[1] is None) or len(absences) >= 2
+    assert set(found) - {None} <= set(absences)

@@ -282,6 +282,64 @@ def test_a_database_that_is_lost_before_the_first_step_is_said(
     assert (said.code, said.sentence) == (1, "error: the database is gone")
 
 
+def contacts(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT id::text FROM contacts WHERE deleted_at IS NULL")
+        return sorted(found.scalars())
+
+
+def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
+    ventros: Ventros, channel: str, engine: Engine
+) -> None:
+    ventros("import", channel, "--json")
+    assert ventros("doctor", channel, "--json").json == {"complaints": []}
+    with engine.begin() as connection:
+        # As people spell it who have not heard of the ninth digit.
+        connection.exec_driver_sql(
+            "INSERT INTO contacts (project_id, tenant_id, name, phone, created_at) "
+            "SELECT project_id, tenant_id, 'Ana', '551180000001', now() FROM channels"
+        )
+    said = ventros("doctor", channel, "--json")
+    assert said.code == 1
+    [complaint] = said.json["complaints"]
+    assert (complaint["name"], complaint["found"]) == ("contact_twice", 1)
+    [command] = complaint["plan"]
+    assert command.startswith(f"ventros people merge {channel} ")
+    assert "80000001" not in json.dumps(said.json)
+
+    assert ventros(*command.split()[1:], "--json").json == {"merged": 1, "split": 0}
+    assert len(contacts(engine)) == 1
+    assert ventros("doctor", channel).code == 0
+    [merge] = ventros("people", "merges", channel, "--json").json["merges"]
+    assert (merge["sources"], merge["undone"]) == (["operator"], None)
+
+    undone = ventros("people", "unmerge", channel, merge["merge_id"], "--json")
+    assert undone.json == {"merged": 0, "split": 1}
+    assert len(contacts(engine)) == 2
+    again = ventros("people", "unmerge", channel, merge["merge_id"])
+    assert (again.code, "is undone already" in again.sentence) == (1, True)
+
+
+def test_a_message_in_two_rows_is_a_complaint_that_names_which_one_to_keep(
+    ventros: Ventros, channel: str, engine: Engine
+) -> None:
+    ventros("import", channel, "--json")
+    with engine.begin() as connection:
+        kept = connection.exec_driver_sql(
+            "SELECT id::text FROM messages WHERE channel_message_id LIKE '%%3EB0000A'"
+        ).scalar()
+        connection.exec_driver_sql(PLANT.replace("%", "%%"))
+    said = ventros("doctor", channel, "--json")
+    assert said.code == 1
+    [complaint] = said.json["complaints"]
+    assert complaint["name"] == "message_twice"
+    assert complaint["plan"][0].startswith(f"keep message {kept}, delete ")
+    assert "um" not in complaint["plan"][0].split()
+    shown = ventros("doctor", channel)
+    assert shown.code == 1
+    assert "1 x message_twice" in shown.err
+
+
 def test_a_failed_check_is_said_with_its_repair(
     ventros: Ventros, channel: str, settings: dict[str, str]
 ) -> None:

@@ -5,7 +5,8 @@ FROM (
     SELECT k.message_id::text, 'the row differs from its key' AS problem
     FROM history_sync.message_keys AS k
     INNER JOIN public.messages AS m ON m.id = k.message_id
-    WHERE k.channel_id = %(channel_id)s
+    -- A copy stands in no conversation.
+    WHERE k.channel_id = %(channel_id)s AND k.duplicate_of IS NULL
       AND (m.channel_id <> k.channel_id OR m.contact_id <> k.contact_id
           OR (m.chat_id IS NOT NULL AND m.chat_id <> k.chat_id))
     UNION ALL

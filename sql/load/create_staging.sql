@@ -9,7 +9,8 @@ CREATE TEMP TABLE staged_identities (
 -- One line for each distinct row of WAHA that is a message to keep; two of them may be one message.
 CREATE TEMP TABLE staged_rows (
     day date NOT NULL, chat_id uuid NOT NULL, stanza_id text NOT NULL, waha_id text NOT NULL,
-    is_primary boolean NOT NULL
+    is_primary boolean NOT NULL, row_key text NOT NULL, read_at timestamptz NOT NULL,
+    is_mark boolean NOT NULL
 ) ON COMMIT DROP;
 -- One line for each message key, its versions already merged.
 CREATE TEMP TABLE staged_messages (
@@ -19,7 +20,20 @@ CREATE TEMP TABLE staged_messages (
     media_url text, media_mimetype text, status_rank smallint NOT NULL, can_play boolean NOT NULL,
     mentions text[], reply_to_stanza text, metadata jsonb NOT NULL,
     kind_is_known boolean NOT NULL, edited_at timestamptz NOT NULL, read_at timestamptz NOT NULL,
-    is_new boolean NOT NULL DEFAULT true,
+    -- When a row said that this message was revoked, and whether nothing else is known of it.
+    revoked_at timestamptz, only_revoked boolean NOT NULL DEFAULT false,
+    is_new boolean NOT NULL DEFAULT true, gone_by text, gone_at timestamptz,
     PRIMARY KEY (chat_id, stanza_id)
 ) ON COMMIT DROP;
+-- Rows of the archive that a complete read has missed since it began.
+CREATE TEMP TABLE staged_absences (
+    day date NOT NULL, row_key text NOT NULL, seen_at timestamptz, missed_at timestamptz,
+    gone_at timestamptz, PRIMARY KEY (day, row_key)
+) ON COMMIT DROP;
 CREATE TEMP TABLE changed_messages (message_id uuid PRIMARY KEY) ON COMMIT DROP;
+-- Contacts whose sessions are cut anew, and the cut.
+CREATE TEMP TABLE touched_contacts (contact_id uuid PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE planned_sessions (
+    message_id uuid, contact_id uuid NOT NULL, at timestamptz NOT NULL, from_me boolean,
+    session_id uuid NOT NULL
+) ON COMMIT DROP;

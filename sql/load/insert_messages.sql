@@ -2,17 +2,21 @@ WITH written AS (
     INSERT INTO public.messages (
         id, tenant_id, "timestamp", user_id, project_id, channel_type_id, from_me, channel_id,
         chat_id, contact_id, session_id, content_type, text, media_url, media_mimetype,
-        channel_message_id, status, agent_id, source, metadata, mentions, created_at, updated_at
+        channel_message_id, status, agent_id, source, metadata, mentions, created_at, updated_at,
+        deleted_at
     )
     SELECT
         s.message_id, %(tenant_id)s, s.at, %(user_id)s, %(project_id)s, %(channel_type_id)s,
         s.from_me, %(channel_id)s, s.chat_id, s.contact_id, p.session_id, s.content_type, s.text,
         s.media_url, s.media_mimetype, s.waha_id,
         history_sync.status_of(s.status_rank, s.can_play), %(agent_id)s, 'history_import',
-        s.metadata, s.mentions, now(), now()
+        s.metadata || CASE WHEN s.gone_by IS NULL THEN '{}'
+            ELSE history_sync.revoked(s.gone_by, s.gone_at) END,
+        s.mentions, now(), now(), s.gone_at
     FROM staged_messages AS s
-    INNER JOIN planned_sessions AS p USING (message_id)
-    WHERE s.is_new
+    LEFT JOIN planned_sessions AS p USING (message_id)
+    -- A message that is gone belongs to no session; any other one does.
+    WHERE s.is_new AND (p.message_id IS NOT NULL OR s.gone_by IS NOT NULL)
     ORDER BY s.at
     ON CONFLICT (channel_id, channel_message_id)
         WHERE channel_message_id IS NOT NULL AND deleted_at IS NULL

@@ -2,13 +2,11 @@
 -- session when the gap to the one before is strictly greater than the timeout. Recomputing the
 -- whole contact is what makes the order of days irrelevant. Messages inside a session that the CRM
 -- opened stay there.
-CREATE TEMP TABLE planned_sessions ON COMMIT DROP AS
-WITH touched AS (
-    SELECT DISTINCT contact_id FROM staged_messages
-), timeline AS (
+INSERT INTO planned_sessions (message_id, contact_id, at, from_me, session_id)
+WITH timeline AS (
     SELECT s.message_id, s.contact_id, s.at, s.from_me
     FROM staged_messages AS s
-    WHERE s.is_new
+    WHERE s.is_new AND s.gone_by IS NULL
     UNION ALL
     SELECT
         k.message_id, k.contact_id,
@@ -17,7 +15,7 @@ WITH touched AS (
             THEN s.at ELSE m."timestamp" END,
         m.from_me OR coalesce(s.from_me, false)
     FROM history_sync.message_keys AS k
-    INNER JOIN touched USING (contact_id)
+    INNER JOIN touched_contacts USING (contact_id)
     INNER JOIN public.messages AS m ON m.id = k.message_id
     LEFT JOIN staged_messages AS s ON s.message_id = k.message_id
     LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id

@@ -1,5 +1,3 @@
--- The LID table is WAHA's own answer to the question; the other sources say it in passing.
-SELECT lid, phone
+SELECT one, other, source, seen_at
 FROM history_sync.evidence
 WHERE project_id = %(project_id)s
-ORDER BY array_position(ARRAY['lids', 'contacts', 'groups', 'messages'], source), lid, phone

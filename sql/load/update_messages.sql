@@ -1,6 +1,8 @@
 -- Merges commute, as in transform/messages.py: status rises, the earliest trusted time stays, and of
 -- each fact the newest version that knows it wins. A row that would not change is not rewritten.
--- `channel_message_id` and the address in the metadata stay as first seen.
+-- `channel_message_id` and the address in the metadata stay as first seen. A tombstone of ours keeps
+-- learning, so that it says the same whether the revoke or a version came first; a row that says
+-- nothing but "revoked" has nothing to teach.
 WITH merged AS (
     SELECT
         m.id,
@@ -23,7 +25,9 @@ WITH merged AS (
         CASE WHEN v.is_newer THEN coalesce(s.mentions, m.mentions)
             ELSE coalesce(m.mentions, s.mentions) END AS mentions,
         (
-            CASE WHEN v.is_newer THEN v.stored || s.metadata ELSE s.metadata || v.stored END
+            -- A tombstone is not learnt from a copy: without its date it would read as taken back.
+            CASE WHEN v.is_newer THEN v.stored || (s.metadata - 'revoked')
+                ELSE (s.metadata - 'revoked') || v.stored END
             - ARRAY['ack', 'chat', 'timestamp_problem', 'timestamp_raw']
         ) || jsonb_strip_nulls(jsonb_build_object(
             'ack', coalesce(a.ack, v.stored -> 'ack'),
@@ -60,7 +64,8 @@ WITH merged AS (
             WHERE jsonb_typeof(ack) = 'number'
         ) AS acks
     ) AS a
-    WHERE NOT s.is_new AND m.deleted_at IS NULL
+    WHERE NOT s.is_new AND NOT s.only_revoked
+      AND (m.deleted_at IS NULL OR m.metadata -> 'revoked' IS NOT NULL)
 ), changed AS (
     UPDATE public.messages AS m
     SET
@@ -108,3 +113,4 @@ WITH merged AS (
 )
 INSERT INTO changed_messages (message_id)
 SELECT id FROM changed
+ON CONFLICT DO NOTHING

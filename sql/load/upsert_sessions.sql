@@ -35,6 +35,8 @@ WITH answered AS (
     FROM answered
     ON CONFLICT (id) DO UPDATE SET
         version = greatest(existing.version + 1, excluded.message_count),
+        -- The session's first message may have gone to another contact.
+        contact_id = excluded.contact_id,
         started_at = excluded.started_at,
         ended_at = excluded.ended_at,
         last_activity_at = excluded.last_activity_at,
@@ -48,17 +50,19 @@ WITH answered AS (
         contact_wait_time_seconds = excluded.contact_wait_time_seconds,
         updated_at = now()
     WHERE (
-        existing.started_at, existing.ended_at, existing.message_count,
+        existing.contact_id, existing.started_at, existing.ended_at, existing.message_count,
         existing.messages_from_contact, existing.first_contact_message_at,
         existing.first_agent_response_at
     ) IS DISTINCT FROM (
-        excluded.started_at, excluded.ended_at, excluded.message_count,
+        excluded.contact_id, excluded.started_at, excluded.ended_at, excluded.message_count,
         excluded.messages_from_contact, excluded.first_contact_message_at,
         excluded.first_agent_response_at
     )
     RETURNING id, contact_id, (xmax = 0) AS is_new
 ), remembered AS (
     INSERT INTO history_sync.sessions (session_id, channel_id, contact_id)
-    SELECT id, %(channel_id)s, contact_id FROM written WHERE is_new
+    SELECT id, %(channel_id)s, contact_id FROM written
+    ON CONFLICT (session_id) DO UPDATE SET contact_id = excluded.contact_id
+    WHERE sessions.contact_id <> excluded.contact_id
 )
 SELECT count(*) FILTER (WHERE is_new) FROM written

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -40,6 +40,8 @@ class Channel:
         user_id: the project's owner, who stands in `messages.user_id`.
         agent_id: who gets every imported message.
         session_timeout: gap above which a message opens a new session.
+        contact_names: when an import changes a contact's name (`load/rename_contacts.sql`); not
+            the CRM's, but set by who imports.
     """
 
     id: UUID
@@ -55,6 +57,7 @@ class Channel:
     base_url: str
     session: str
     auth: Mapping[str, Any] = field(repr=False)
+    contact_names: Literal["never", "if-raw", "always"] = "if-raw"
 
     @property
     def waha_server(self) -> str:

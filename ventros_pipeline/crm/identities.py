@@ -5,7 +5,7 @@ What belongs here: the state. The rules stand in `transform/identity.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +16,12 @@ from psycopg import Cursor
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
-from ventros_pipeline.transform import identity, ids
+from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.conversations import GROUP_SUFFIX
+from ventros_pipeline.transform.identity import Evidence
 
 # How good a name is: the phone's address book (or a group's subject), what people call themselves,
-# the bare phone number, the bare address.
+# the phone number as people write it, the bare address.
 BOOK, PUSH, BARE_PHONE, BARE = 3, 2, 1, 0
 
 WANTED_SCHEMA = pl.Schema(
@@ -57,20 +58,36 @@ class Person:
     names: list[Name] | None = None
 
 
-def save_evidence(
-    cursor: Cursor[Any], channel: Channel, pairs: Sequence[tuple[str, str, str]]
-) -> None:
-    """Remember (LID, phone address, source) pairs; one that is known is left as it is."""
+def save_evidence(cursor: Cursor[Any], channel: Channel, evidence: Sequence[Evidence]) -> int:
+    """Remember evidence; return how much of it nobody had said before."""
     cursor.execute(
         read_sql("load/save_evidence.sql"),
         {
             "project_id": channel.project_id,
             "channel_id": channel.id,
-            "lids": [lid for lid, _, _ in pairs],
-            "phones": [phone for _, phone, _ in pairs],
-            "sources": [source for _, _, source in pairs],
+            "ones": [found.one for found in evidence],
+            "others": [found.other for found in evidence],
+            "sources": [found.source for found in evidence],
+            "seen_at": [found.seen_at for found in evidence],
         },
     )
+    return sum(is_new for (is_new,) in cursor.fetchall())
+
+
+def people_of(
+    cursor: Cursor[Any], channel: Channel, addresses: Iterable[str]
+) -> dict[str, frozenset[str]]:
+    """Return the person of each address, and of each that evidence names, in the channel's project.
+
+    Args:
+        addresses: those that matter besides the ones in evidence.
+    """
+    project = {"project_id": channel.project_id}
+    cursor.execute(read_sql("load/select_separations.sql"), project)
+    separated = cursor.fetchall()
+    cursor.execute(read_sql("load/select_evidence.sql"), project)
+    evidence = [Evidence(*row) for row in cursor.fetchall()]
+    return identity.people_of(addresses, evidence, separated)
 
 
 def resolve_people(
@@ -89,8 +106,8 @@ def resolve_people(
         many contacts were made.
     """
     people = _identify(cursor, channel, wanted)
-    _name(cursor, channel, people, wanted)
-    created = _store(cursor, channel, people, run_id)
+    name_people(cursor, channel, people, wanted)
+    created = store_people(cursor, channel, people, run_id)
     lines = [
         (address, person.contact_id, person.chat_id)
         for person in people
@@ -102,26 +119,27 @@ def resolve_people(
 
 def _identify(cursor: Cursor[Any], channel: Channel, wanted: pl.DataFrame) -> list[Person]:
     """Group the wanted addresses into persons, each with the id it has or will have."""
-    cursor.execute(read_sql("load/select_evidence.sql"), {"project_id": channel.project_id})
-    sets = identity.people_of(cursor.fetchall())
-    groups: dict[str, set[str]] = {}
-    for address in wanted["address"].unique().sort():
-        canonical = identity.canonical(address, sets)
-        groups.setdefault(canonical, set()).update(sets.get(address, {address}))
-    known = _known(cursor, channel, groups)
-    by_phone = _contacts_by_phone(cursor, channel, groups)
+    addresses = set(wanted["address"])
+    # A number may be known in another spelling, which then belongs to the same person.
+    spelled = {other for address in addresses for other in _spellings(address)}
+    addresses |= _known(cursor, channel, spelled).keys()
+    sets = people_of(cursor, channel, addresses)
+    persons = {sets[address] for address in addresses}
+    known = _known(cursor, channel, {address for person in persons for address in person})
+    by_canonical = {identity.canonical(min(person), sets): person for person in persons}
+    by_phone = contacts_by_phone(cursor, channel, by_canonical)
     with_chat = set(wanted.filter("has_chat")["address"])
     people: dict[str, Person] = {}
-    for canonical, addresses in groups.items():
-        anchors = [known[a][0] for a in (canonical, *sorted(addresses)) if a in known]
+    for canonical, members in sorted(by_canonical.items()):
+        anchors = [known[a][0] for a in (canonical, *sorted(members)) if a in known]
         anchor = (
             anchors[0]
             if anchors
             else by_phone.get(canonical) or ids.contact_id(str(channel.project_id), canonical)
         )
-        for address in sorted(addresses):
+        for address in sorted(members):
             # An address that has a contact keeps it, whatever evidence came since: moving it is a
-            # merge, and a merge moves its messages, too.
+            # merge (`merging.py`), and a merge moves its messages, too.
             contact, chat = known.get(address, (anchor, None))
             standing = canonical if contact == anchor else address
             person = people.setdefault(contact, Person(contact, standing, set()))
@@ -134,32 +152,64 @@ def _identify(cursor: Cursor[Any], channel: Channel, wanted: pl.DataFrame) -> li
     return list(people.values())
 
 
+def _spellings(address: str) -> list[str]:
+    """Return other addresses that are the same person by their looks alone."""
+    digits = address.removesuffix(phones.PHONE_SUFFIX)
+    if phones.is_suspected_lid(address):
+        return [f"{digits}{identity.LID_SUFFIX}"]
+    if address.endswith(identity.LID_SUFFIX):
+        return [f"{address.removesuffix(identity.LID_SUFFIX)}{phones.PHONE_SUFFIX}"]
+    phone = phones.phone_of(address)
+    return (
+        [f"{other[1:]}{phones.PHONE_SUFFIX}" for other in phones.candidates(phone)] if phone else []
+    )
+
+
 def _known(
-    cursor: Cursor[Any], channel: Channel, groups: dict[str, set[str]]
+    cursor: Cursor[Any], channel: Channel, addresses: Iterable[str]
 ) -> dict[str, tuple[str, str | None]]:
-    addresses = [address for members in groups.values() for address in members]
+    """Return the contact and chat of those addresses that have one."""
     cursor.execute(
         read_sql("load/select_identities.sql"),
-        {"project_id": channel.project_id, "addresses": addresses},
+        {"project_id": channel.project_id, "addresses": list(addresses)},
     )
     return {address: (contact, chat) for address, contact, chat in cursor.fetchall()}
 
 
-def _contacts_by_phone(
-    cursor: Cursor[Any], channel: Channel, groups: dict[str, set[str]]
+def contacts_by_phone(
+    cursor: Cursor[Any], channel: Channel, people: Mapping[str, frozenset[str]]
 ) -> dict[str, str]:
-    """Return the CRM's own contacts by the canonical address whose number they carry."""
-    phones = {identity.phone_of(address): address for address in groups}
-    phones.pop(None, None)
-    numbers = [number for phone in phones if phone for number in (phone, phone[1:])]
+    """Return the CRM's own contacts by the person whose number they carry, in any spelling.
+
+    Args:
+        people: addresses by the name that the result goes by, such as the canonical address.
+    """
+    wanted = {name: _numbers(addresses) for name, addresses in people.items()}
     cursor.execute(
         read_sql("load/select_contacts_by_phone.sql"),
-        {"project_id": channel.project_id, "phones": numbers},
+        {
+            "project_id": channel.project_id,
+            "phones": sorted(
+                {n for found in wanted.values() for n in (*found, *(f"+{n}" for n in found))}
+            ),
+        },
     )
-    return {phones[f"+{digits}"]: contact for digits, contact in cursor.fetchall()}
+    carried: dict[str, str] = dict(cursor.fetchall())
+    return {
+        name: carried[found[0]]
+        for name, numbers in wanted.items()
+        if (found := [number for number in numbers if number in carried])
+    }
 
 
-def _name(
+def _numbers(addresses: Iterable[str]) -> list[str]:
+    """Return the digits of all spellings of a person's numbers, the ones WhatsApp uses first."""
+    own = [phone for address in sorted(addresses) if (phone := phones.phone_of(address))]
+    others = [other for phone in own for other in phones.candidates(phone)]
+    return list(dict.fromkeys(number[1:] for number in (*own, *others)))
+
+
+def name_people(
     cursor: Cursor[Any], channel: Channel, people: list[Person], wanted: pl.DataFrame
 ) -> None:
     """Give each person the names known of it, best last."""
@@ -175,7 +225,11 @@ def _name(
         for rank, text in ((BOOK, subject or book), (PUSH, push)):
             if text:
                 names.setdefault(address, []).append(Name(rank, listed_at, text))
-    pushed = wanted.filter(pl.col("push_name").is_not_null(), pl.col("push_at").is_not_null())
+    # A name that never changes must not depend on which day comes first: then only lists count.
+    counts = pl.lit(channel.contact_names != "never")
+    pushed = wanted.filter(
+        counts, pl.col("push_name").is_not_null(), pl.col("push_at").is_not_null()
+    )
     for address, text, at in pushed.select("address", "push_name", "push_at").iter_rows():
         names.setdefault(address, []).append(Name(PUSH, at, text))
     for person in people:
@@ -183,7 +237,8 @@ def _name(
         person.names = sorted(found, key=lambda name: (name.rank, name.at, name.text))
 
 
-def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: str) -> int:
+def store_people(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: str) -> int:
+    """Make what is missing of persons and complete what is there; return the contacts made."""
     staged = [_staged(person) for person in people]
     copy_frame(cursor, pl.DataFrame(staged, infer_schema_length=None), "staged_people")
     lines = [
@@ -198,6 +253,8 @@ def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: 
         "project_id": channel.project_id,
         "tenant_id": channel.tenant_id,
         "run_id": run_id,
+        "pipeline_id": channel.pipeline_id,
+        "contact_names": channel.contact_names,
     }
     cursor.execute(read_sql("load/insert_contacts.sql"), values)
     created = cursor.rowcount
@@ -208,17 +265,19 @@ def _store(cursor: Cursor[Any], channel: Channel, people: list[Person], run_id: 
         "link_chats",
         "complete_contacts",
         "rename_contacts",
+        "save_custom_fields",
+        "enter_pipeline",
     ):
         cursor.execute(read_sql(f"load/{statement}.sql"), values)
     return created
 
 
 def _staged(person: Person) -> dict[str, Any]:
-    phone = identity.phone_of(person.canonical)
+    phone = phones.phone_of(person.canonical)
     bare = Name(
         BARE_PHONE if phone else BARE,
         datetime.min.replace(tzinfo=UTC),
-        phone or person.canonical.partition("@")[0],
+        phones.formatted(phone) if phone else person.canonical.partition("@")[0],
     )
     best = person.names[-1] if person.names else bare
     return {

@@ -6,7 +6,7 @@ not: the load itself, which writes its own balance inside its transaction (`load
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -82,6 +82,12 @@ def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
     """Return the days that this run has loaded already: a step that is retried goes on there."""
     rows = _rows(engine, "ledger/loaded_days.sql", {"run_id": run_id, "channel_id": channel.id})
     return {row["day"] for row in rows}
+
+
+def settled_days(engine: Engine, channel: Channel, days: Sequence[date]) -> set[date]:
+    """Return those of some days that had stopped growing."""
+    values = {"channel_id": channel.id, "days": list(days)}
+    return {row["day"] for row in _rows(engine, "ledger/settled_days.sql", values)}
 
 
 def newer_rows(engine: Engine, channel: Channel, day: date) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -26,6 +26,7 @@ from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.transform import messages
+from ventros_pipeline.transform.identity import Evidence
 
 STAGED_MESSAGES = [
     "day",
@@ -50,8 +51,20 @@ STAGED_MESSAGES = [
     "kind_is_known",
     "edited_at",
     "read_at",
+    "revoked_at",
+    "only_revoked",
 ]
 OUTCOMES = ("inserted", "updated", "unchanged", "duplicate")
+_MOMENT = pl.Datetime("us", "UTC")
+ABSENCE_SCHEMA = pl.Schema(
+    {
+        "day": pl.Date(),
+        "row_key": pl.String(),
+        "seen_at": _MOMENT,
+        "missed_at": _MOMENT,
+        "gone_at": _MOMENT,
+    }
+)
 
 
 class ConcurrentWriteError(Exception):
@@ -83,15 +96,19 @@ class Window:
         days: UTC days, each with the distinct rows that the archive knows of it.
         judged: decoded rows, divided.
         rejected: rows that go to quarantine.
-        evidence: (LID, phone address, source) pairs that the rows themselves hold.
+        evidence: what the rows themselves say of who is whom.
         partial: whether only some chats of these days were read.
+        absences: `ABSENCE_SCHEMA`: archived rows that a complete read has missed since they came.
+        doubted: rows that were missed in so great a number that nothing follows, by day.
     """
 
     days: dict[date, int]
     judged: messages.Judged
     rejected: Sequence[Rejected]
-    evidence: Sequence[tuple[str, str, str]]
+    evidence: Sequence[Evidence]
     partial: bool = False
+    absences: pl.DataFrame = field(default_factory=ABSENCE_SCHEMA.to_frame)
+    doubted: Mapping[date, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,20 +124,32 @@ class Loaded:
     quarantined: int = 0
     contacts_created: int = 0
     sessions_created: int = 0
+    # Pairs of addresses that these messages showed to be one person.
+    evidence_found: int = 0
     by_day: dict[date, dict[str, int]] = field(default_factory=dict)
     # Rows left out and rows in quarantine, by reason.
     filtered_reasons: Counter[str] = field(default_factory=Counter)
     quarantine_reasons: Counter[str] = field(default_factory=Counter)
+    # Rows that WAHA showed once and then all at once no more: trouble of its store, no revokes.
+    doubted: dict[date, int] = field(default_factory=dict)
 
 
 @contextmanager
 def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
-    """Open a transaction that holds the channel's lock, with the staging tables made."""
+    """Open a transaction that holds the channel's lock, with the staging tables made.
+
+    Locks are taken in one order everywhere, people before channel.
+    """
     with engine.begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")
         with raw.cursor() as cursor:
+            # Nobody moves people while a load stands on them; loads do not hinder each other.
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
+                (f"ventros/people/{channel.project_id}",),
+            )
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                 (f"ventros/channel/{channel.id}",),
@@ -155,7 +184,6 @@ def load_window(
 
 def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) -> Loaded:
     loaded = Loaded()
-    save_evidence(cursor, channel, window.evidence)
     kept = window.judged.kept
     people, loaded.contacts_created = resolve_people(cursor, channel, _wanted(kept), run_id)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
@@ -164,8 +192,12 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
     staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
     copy_frame(cursor, staged, "staged_messages")
+    copy_frame(cursor, window.absences, "staged_absences")
     cursor.execute(read_sql("load/analyze_staging.sql"))
-    loaded.sessions_created = _write(cursor, _values(channel, run_id))
+    values = load_values(channel, run_id)
+    loaded.sessions_created = _write(cursor, values)
+    cursor.execute(read_sql("load/find_evidence.sql"), values)
+    loaded.evidence_found = cursor.rowcount
     _account(cursor, channel, window, run_id, loaded)
     return loaded
 
@@ -193,7 +225,8 @@ def _wanted(kept: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([chats.sort("address"), senders]).match_to_schema(WANTED_SCHEMA)
 
 
-def _values(channel: Channel, run_id: str) -> dict[str, Any]:
+def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
+    """Return the parameters that the loader's statements share."""
     return {
         "channel_id": channel.id,
         "project_id": channel.project_id,
@@ -211,7 +244,18 @@ def _values(channel: Channel, run_id: str) -> dict[str, Any]:
 
 def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
     """Run the loader's statements in order; return the sessions made."""
-    for statement in ("adopt_messages", "resolve_messages", "plan_sessions"):
+    for statement in (
+        "adopt_messages",
+        "fill_marks",
+        "resolve_messages",
+        "upsert_places",
+        "judge_revokes",
+        "tombstone_messages",
+        "retire_marks",
+        "lift_tombstones",
+        "touch_sessions",
+        "plan_sessions",
+    ):
         cursor.execute(read_sql(f"load/{statement}.sql"), values)
     cursor.execute("SELECT count(*) FROM staged_messages WHERE is_new")
     expected = _scalar(cursor)
@@ -229,6 +273,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
         "delete_sessions",
         "link_replies",
         "touch_contacts",
+        "enter_pipeline",
         "touch_chats",
         "advance_watermark",
     ):
@@ -279,6 +324,8 @@ def _account(
             {**identified, "rows": seen, "partial": window.partial},
         )
         loaded.by_day[day] = counts
+        if window.doubted.get(day):
+            loaded.doubted[day] = window.doubted[day]
         loaded.filtered_reasons.update(filtered.get(day, {}))
         loaded.quarantine_reasons.update(quarantined.get(day, {}))
         for name, count in counts.items():
@@ -300,7 +347,7 @@ def save_directory(
     channel: Channel,
     *,
     entries: pl.DataFrame,
-    evidence: Sequence[tuple[str, str, str]],
+    evidence: Sequence[Evidence],
     own_addresses: Sequence[str],
     engine_name: str,
     waha_version: str,
@@ -312,7 +359,7 @@ def save_directory(
 
     Args:
         entries: `address`, `has_chat`, `book_name`, `push_name`, `subject`.
-        evidence: (LID, phone address, source) pairs.
+        evidence: what the lists say of who is whom.
         wanted: `identities.WANTED_SCHEMA` of the conversations that the channel imports.
 
     Returns:

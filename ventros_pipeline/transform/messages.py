@@ -22,6 +22,9 @@ from ventros_pipeline.transform.times import Calendar, with_time
 
 KEY = ["chat_id", "stanza_id"]
 
+# A row of WhatsApp's own that says nothing but that a message was deleted for everyone.
+REVOKED = "revoked"
+
 # Later in this order is newer; a placeholder ("waiting for this message") is older than anything.
 VERSION_ORDER = ["kind_is_known", "edited_at", "read_at", "waha_id"]
 
@@ -87,7 +90,8 @@ class Messages:
     """What a window holds.
 
     Attributes:
-        rows: a line for each distinct row of WAHA: day, chat_id, stanza_id, waha_id, is_primary.
+        rows: a line for each distinct row of WAHA: day, chat_id, stanza_id, waha_id, is_primary,
+            row_key, read_at (of its newest version), is_mark.
         messages: a line for each message key, its versions merged; the columns of the loader's
             `staged_messages`.
     """
@@ -155,6 +159,8 @@ def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
 def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     """Add conversation, contact, kind and status rank to kept rows.
 
+    A row that says `revoked` gets the key of the message that it names (`is_mark`).
+
     Args:
         kept: what `judge` kept.
         people: `address`, `contact_id`, `chat_id` for every address in `chat` and `correspondent`.
@@ -162,15 +168,34 @@ def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     chats = people.select(pl.col("address").alias("chat"), "chat_id")
     contacts = people.select(pl.col("address").alias("correspondent"), "contact_id")
     return (
-        kept.join(chats, on="chat", how="left", maintain_order="left")
+        _with_marks(kept)
+        .join(chats, on="chat", how="left", maintain_order="left")
         .join(contacts, on="correspondent", how="left", maintain_order="left")
         .with_columns(
             kinds.content_type().alias("content_type"),
             kinds.can_play().alias("can_play"),
-            kinds.is_known().alias("kind_is_known"),
+            # A mark stands in for the message until the message itself comes.
+            (kinds.is_known() & ~pl.col("is_mark")).alias("kind_is_known"),
             status.status_rank().alias("status_rank"),
             pl.from_epoch("edited_at", time_unit="s").dt.replace_time_zone("UTC"),
         )
+    )
+
+
+def _with_marks(kept: pl.DataFrame) -> pl.DataFrame:
+    """Let a row that says `revoked` stand under the id of the message that it names.
+
+    On WEBJS and WPP it has an id of its own, the rest of which is the message's; kept under that,
+    it was one more message in the CRM for every one that was deleted. One that names none means
+    the message in whose place it stands.
+    """
+    is_mark = pl.col("raw_kind") == REVOKED
+    named = pl.coalesce("revoked_stanza_id", "stanza_id")
+    of_named = pl.col("waha_id").str.split(pl.col("stanza_id")).list.join(named)
+    return kept.with_columns(
+        is_mark.alias("is_mark"),
+        pl.when(is_mark).then(of_named).otherwise("waha_id").alias("waha_id"),
+        pl.when(is_mark).then(named).otherwise("stanza_id").alias("stanza_id"),
     )
 
 
@@ -186,9 +211,13 @@ def merge(keyed: pl.DataFrame, channel_id: str) -> Messages:
         keyed: rows with their key, from `key`.
         channel_id: part of the message key, and so of the message's id.
     """
-    newest = _newest(keyed)
-    earliest = _earliest(keyed)
-    messages = newest.join(earliest, on=KEY, how="inner", maintain_order="left").with_columns(
+    said = keyed.with_columns(pl.col("is_mark").all().over(KEY).alias("only_revoked"))
+    # A mark has its own sender and time; they count only where nothing else is known.
+    said = said.filter(~pl.col("is_mark") | pl.col("only_revoked"))
+    newest = _newest(said)
+    merged = newest.join(_earliest(said), on=KEY, how="inner", maintain_order="left")
+    messages = merged.join(_revokes(keyed), on=KEY, how="inner", maintain_order="left")
+    messages = messages.with_columns(
         pl.Series(
             "message_id",
             ids.message_ids(channel_id, newest["chat_id"], newest["stanza_id"]),
@@ -244,12 +273,23 @@ def _earliest(keyed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _revokes(keyed: pl.DataFrame) -> pl.DataFrame:
+    """Return when a row first said that a message was revoked, and whether that is all."""
+    return keyed.group_by(KEY).agg(
+        pl.col("read_at").filter("is_mark").min().alias("revoked_at"),
+        pl.col("is_mark").all().alias("only_revoked"),
+    )
+
+
 def _rows(keyed: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
     """Return a line for each distinct row; the primary one is the row that names the message."""
     primary = messages.select(*KEY, pl.col("waha_id").alias("primary_id"))
     return (
         # An edit moves WAHA's time, so one row may stand in two days, and each day counts it.
-        keyed.unique(["day", "row_key"], keep="first", maintain_order=True)
+        keyed.with_columns(pl.col("read_at").max().over("day", "row_key"))
+        .unique(["day", "row_key"], keep="first", maintain_order=True)
+        # A mark may carry the id of the message it names, which is the row that counts as new.
+        .sort("is_mark", maintain_order=True)
         .join(primary, on=KEY, how="inner", maintain_order="left")
         .with_columns(
             (
@@ -257,7 +297,7 @@ def _rows(keyed: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
                 & pl.struct(*KEY, "waha_id").is_first_distinct()
             ).alias("is_primary")
         )
-        .select("day", *KEY, "waha_id", "is_primary")
+        .select("day", *KEY, "waha_id", "is_primary", "row_key", "read_at", "is_mark")
     )
 
 

@@ -38,11 +38,12 @@ from ventros_pipeline.waha.errors import (
     WahaNotReadyError,
     WahaProtocolError,
     WahaTransientError,
+    WahaUnsupportedError,
     error_for,
     not_ready,
     where,
 )
-from ventros_pipeline.waha.ids import normalise
+from ventros_pipeline.waha.ids import AddressKind, kind_of, normalise
 from ventros_pipeline.waha.jsontext import repair, split_array
 from ventros_pipeline.waha.sockets import DeadlineTransport, within
 
@@ -68,6 +69,7 @@ _MESSAGES = "/api/{session}/chats/{chatId}/messages"
 _MESSAGE = "/api/{session}/chats/{chatId}/messages/{messageId}"
 _CONTACTS = "/api/contacts/all"
 _LIDS = "/api/{session}/lids"
+_LID = "/api/{session}/lids/{lid}"
 _GROUPS = "/api/{session}/groups"
 
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -266,6 +268,33 @@ class WahaClient:
         """List every known pair `{"lid": "…@lid", "pn": "…@c.us"}`."""
         return self._listing(_LIDS, {}, "lid")
 
+    def phone_of_lid(self, lid: str) -> str | None:
+        """Ask for the phone address of one LID, normalised; None when WAHA does not know it.
+
+        Args:
+            lid: normalised, `…@lid`.
+
+        Raises:
+            WahaUnsupportedError: this server answers for no single LID: it is old (404), or its
+                engine cannot (501).
+        """
+        try:
+            answer = self._get(_LID, self._one, {}, lid=lid)
+        except (WahaConfigurationError, WahaProtocolError) as error:
+            # "Session not found" is a 404, too, but one that a setting mends.
+            is_old = error.status == 404 and isinstance(error, WahaProtocolError)
+            if not is_old and error.status != 501:
+                raise
+            raise WahaUnsupportedError(
+                f"{where(self.server.session, _LID)}: HTTP {error.status}. This server does not "
+                "say whose a single LID is; a newer WAHA does.",
+                status=error.status,
+                endpoint=_LID,
+                session=self.server.session,
+            ) from None
+        phone = normalise(_text(answer.get("pn")) or "")
+        return phone if phone and kind_of(phone) is AddressKind.PERSON else None
+
     def groups(self) -> list[dict[str, Any]]:
         """List every group with its participants; a list on every engine.
 
@@ -422,12 +451,14 @@ class WahaClient:
         chat_id: str = "",
         message_id: str = "",
         *,
+        lid: str = "",
         slow: bool = False,
     ) -> T:
         """Ask until there is an answer that can be read, as often as the policy allows."""
         path = endpoint.replace("{session}", quote(self.server.session, safe=""))
         path = path.replace("{chatId}", quote(chat_id, safe=""))
         path = path.replace("{messageId}", quote(message_id, safe=""))
+        path = path.replace("{lid}", quote(lid, safe=""))
         retrying = stamina.retry_context(
             on=self._worth_another_try,
             attempts=self.server.attempts,

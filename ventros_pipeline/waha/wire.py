@@ -249,7 +249,8 @@ def _fields(row: _Row, index: int, own: frozenset[str]) -> tuple[Any, ...] | str
     text_time = bytes(row.timestamp).decode().strip()
     timestamp = _timestamp(text_time)
     reply, reply_participant = _reply(row, data, what.context)
-    ids = (waha_id, core.stanza, core.chat, sender, core.chat_alt, core.sender_alt, reply)
+    alts = (core.chat_alt, core.sender_alt)
+    ids = (waha_id, core.stanza, core.chat, sender, *alts, reply, what.revoked)
     if max(map(len, filter(None, ids))) > LONGEST_ID:
         return "id_too_long"
     latitude, longitude, place, address = _location(row, what)

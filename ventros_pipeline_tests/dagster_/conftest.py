@@ -95,13 +95,13 @@ class House:
         """Return the stanza ids of the messages in the CRM."""
         return [row["stanza_id"] for row in self.rows(STANZAS)]
 
-    def rows(self, statement: str) -> list[dict[str, Any]]:
+    def rows(self, statement: str, **values: object) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(sa.text(statement)).mappings()]
+            return [dict(row) for row in connection.execute(sa.text(statement), values).mappings()]
 
-    def execute(self, statement: str) -> None:
+    def execute(self, statement: str, **values: object) -> None:
         with self.engine.begin() as connection:
-            connection.execute(sa.text(statement))
+            connection.execute(sa.text(statement), values)
 
     def row_counts(self, result: dg.ExecuteInProcessResult, asset: str) -> dict[str, int]:
         """Return the row count that each partition of an asset was given."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from ventros_pipeline.replay.stored import digest
-from ventros_pipeline.replay.truth import Key
+from ventros_pipeline.replay.truth import Fact, Key
 from ventros_pipeline_tests.engines.conftest import CASES, ENGINES, FAULTS, LIMITS
 from ventros_pipeline_tests.engines.passes import Imported
 
 IsImported = Callable[[str], bool]
 
 
-def wanted(keys: Iterable[Key], is_imported: IsImported) -> set[Key]:
-    return {key for key in keys if is_imported(key[0])}
+def wanted(facts: Mapping[Key, Fact], is_imported: IsImported) -> set[Key]:
+    """Return the messages to be in the CRM; a row that says `revoked` is none of its own."""
+    return {key for key, fact in facts.items() if is_imported(key[0]) and fact.kind != "revoked"}
 
 
 def test_the_cases_pair_every_engine_every_profile_and_every_limit() -> None:

@@ -415,6 +415,7 @@ def test_a_second_import_rewrites_nothing(
         "messages",
         "sessions",
         "contacts",
+        "contact_custom_fields",
         "chats",
         "history_sync.message_keys",
         "history_sync.identities",

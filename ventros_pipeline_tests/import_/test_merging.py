@@ -133,6 +133,7 @@ def load(world: World, windows: Sequence[list[date]]) -> None:
         "messages",
         "sessions",
         "history_sync.people",
+        "contact_custom_fields",
         "contacts",
         "chats",
     ):

@@ -68,7 +68,7 @@ def content(world: World) -> dict[str, list[dict[str, Any]]]:
     keep = "to_jsonb(t) - 'created_at' - 'updated_at'"
     found = {
         table: world.rows(f"SELECT id, ({keep})::text AS row FROM {table} AS t ORDER BY id")
-        for table in ("messages", "sessions", "contacts")
+        for table in ("messages", "sessions", "contacts", "contact_custom_fields")
     }
     chat = f"({keep} || jsonb_build_object('participants', participants #- '{{0,joined_at}}'))"
     found["chats"] = world.rows(f"SELECT id, {chat}::text AS row FROM chats AS t ORDER BY id")

@@ -221,7 +221,7 @@ def test_a_better_name_replaces_ours_whatever_day_it_comes_from(
 ) -> None:
     server = replay(write_account(tmp_path / "account", one_message()))
     world.import_days()
-    assert name(world) == "+5511980000001"
+    assert name(world) == "+55 11 98000-0001"
     later = message(ANA, "3EB0000B", at("2026-06-05 10:00"), push_name="Ana 🌻")
     server.account.put_message(ANA, later)
     world.import_days(now=world.now + timedelta(minutes=1))
@@ -264,7 +264,7 @@ def test_a_typed_name_stays_even_when_whatsapp_said_the_same_for_a_while(
 def test_our_own_push_name_is_nobody_elses(world: World, replay: Serve, tmp_path: Path) -> None:
     replay(write_account(tmp_path / "account", one_message(from_me=True, push_name="Nossa Loja")))
     world.import_days()
-    assert name(world) == "+5511980000001"
+    assert name(world) == "+55 11 98000-0001"
 
 
 # -- groups and ourselves -------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_our_own_group_messages_hang_on_the_group_and_we_are_no_contact(
     assert [tuple(row.values()) for row in found] == [
         ("A", True, "Obra", None),
         ("B", True, "Obra", None),
-        ("C", False, "+5511980000001", "+5511980000001"),
+        ("C", False, "+55 11 98000-0001", "+5511980000001"),
     ]
     assert world.value("SELECT count(*) FROM contacts") == 2
     [chat] = world.rows("SELECT chat_type, external_id, subject FROM chats WHERE external_id <> ''")
@@ -321,7 +321,11 @@ def test_a_lid_is_a_person_without_a_phone_until_somebody_says_whose_it_is(
     server.account.put_message(ANA_LID, message(ANA_LID, "3EB0000B", MORNING + 60, key=alt))
     world.import_days(now=world.now + timedelta(minutes=1))
     [known] = world.rows("SELECT id, phone, name FROM contacts")
-    assert known == {"id": contact["id"], "phone": "+5511980000001", "name": "+5511980000001"}
+    assert known == {
+        "id": contact["id"],
+        "phone": "+5511980000001",
+        "name": "+55 11 98000-0001",
+    }
     world.assert_proved()
 
 

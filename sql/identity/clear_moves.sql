@@ -1,0 +1,1 @@
+TRUNCATE moves, placed, doubled, staged_people, staged_identities

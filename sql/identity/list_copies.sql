@@ -1,0 +1,1 @@
+SELECT DISTINCT copy FROM doubled WHERE channel_id = %(channel_id)s ORDER BY copy

@@ -1,0 +1,1 @@
+SELECT id::text FROM public.contacts WHERE id = ANY(%(contacts)s::uuid[])

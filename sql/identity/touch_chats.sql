@@ -1,0 +1,11 @@
+UPDATE public.chats AS c
+SET last_message_at = newest.at, updated_at = now()
+FROM (
+    SELECT k.chat_id, max(m."timestamp") FILTER (WHERE k.time_trusted) AS at
+    FROM history_sync.message_keys AS k
+    INNER JOIN public.messages AS m ON m.id = k.message_id
+    WHERE k.channel_id = ANY(%(channel_ids)s)
+      AND k.chat_id IN (SELECT giver_chat FROM moves UNION SELECT taker_chat FROM moves)
+    GROUP BY k.chat_id
+) AS newest
+WHERE c.id = newest.chat_id AND c.last_message_at IS DISTINCT FROM newest.at

@@ -1,0 +1,3 @@
+SELECT day
+FROM history_sync.coverage
+WHERE channel_id = %(channel_id)s AND state = 'settled' AND day = ANY(%(days)s::date[])
