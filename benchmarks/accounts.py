@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 from collections.abc import Iterator
@@ -58,6 +59,12 @@ def patient_client(server: ReplayServer) -> Iterator[WahaClient]:
     stamina.instrumentation.set_on_retry_hooks([])
     with stamina.set_testing(True, attempts=ATTEMPTS), WahaClient(waha) as client:
         yield client
+
+
+def own_addresses(folder: Path) -> tuple[str, ...]:
+    """Return the addresses of an account itself."""
+    me = json.loads((folder / "me.json").read_bytes())
+    return me["id"], me["lid"]
 
 
 def honest_times(truth: Truth) -> dict[str, list[int]]:
