@@ -138,7 +138,7 @@ def _read(importer: Importer, days: Sequence[date]) -> int:
             importer.refresh_directory()
             for _ in importer.read_days(days):
                 pass
-            return requeued
         except WahaNotReadyError:
             continue
+        return requeued
     raise AssertionError(f"the session was not ready {REQUEUES} times")

@@ -101,7 +101,7 @@ class _Endpoint:
     def __init__(self, engine: Engine, control: Control) -> None:
         self._engine = engine
         self._control = control
-        self._last: dict[str, tuple[str, Answer]] = {}
+        self._last: dict[str, tuple[Request, Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope["raw_path"].decode("latin-1").split("?")[0]
@@ -147,13 +147,14 @@ class _Endpoint:
         call.body = await _read(receive)
         answer = await self._answer(scope, request, route, call)
         if request.template == MESSAGES and answer.status == 200:
-            self._last[request.path] = (_but_offset(request), answer)
+            self._last[request.path] = (request, answer)
         return replace(answer, headers=answer.headers | fault.headers)
 
     def _earlier(self, request: Request) -> Answer | None:
-        """Return the answer before, if only the offset was another one."""
-        asked, answer = self._last.get(request.path, ("", None))
-        return answer if asked == _but_offset(request) else None
+        """Return the answer before, if the offset was another one and nothing else."""
+        before, answer = self._last.get(request.path, (request, None))
+        is_page = before.query != request.query and _but_offset(before) == _but_offset(request)
+        return answer if is_page else None
 
     async def _answer(
         self, scope: Scope, request: Request, route: Route | None, call: Call
@@ -202,9 +203,9 @@ class _Endpoint:
         )
 
 
-def _but_offset(request: Request) -> str:
-    """Name a listing without its offset."""
-    return json.dumps({name: value for name, value in request.query.items() if name != "offset"})
+def _but_offset(request: Request) -> dict[str, object]:
+    """Return what a listing asks for, without its offset."""
+    return {name: value for name, value in request.query.items() if name != "offset"}
 
 
 def _match(method: str, raw_path: str) -> tuple[Route | None, dict[str, str]]:

@@ -585,7 +585,12 @@ class WahaClient:
 
 def _headers(api_key: str) -> dict[str, str]:
     # WAHA offers no compression; asking for none keeps the body limit a limit on what is sent.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        # The same question, hours apart, must not get an answer that a proxy has kept.
+        "Cache-Control": "no-cache",
+    }
     return {**headers, "X-Api-Key": api_key} if api_key else headers
 
 

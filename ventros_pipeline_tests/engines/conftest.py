@@ -19,7 +19,6 @@ from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.engines.passes import (
     Case,
     Imported,
-    ask_something_else,
     import_all,
     snapshot,
 )
@@ -119,7 +118,6 @@ def imported(
         requeued = import_all(world, case, world.now)
         first = snapshot(world, server)
         live.most = 0
-        ask_something_else(world, case, server)
         import_all(world, case, world.now + timedelta(hours=2))
         yield Imported(case, requeued, live.done, first, snapshot(world, server))
         engine.dispose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from ventros_pipeline.crm import ledger
@@ -83,22 +82,6 @@ def import_all(world: World, case: Case, now: datetime) -> int:
     list(importer.load_days(days))
     ledger.end_run(world.engine, world.channel, importer.run_id)
     return requeued
-
-
-def ask_something_else(world: World, case: Case, server: ReplayServer) -> None:
-    """Ask each chat another question, so that no import gets an answer of the one before it.
-
-    The hostile profile's `repeat` sends the last listing of a chat again when nothing but the
-    offset may differ. Within an import that is a page sent twice; across two, hours apart, it is an
-    old answer to the same question, and nothing in it tells that it is old.
-    """
-
-    def ask(chat: str) -> None:
-        with _importer(world, case).client() as client:
-            client.messages(chat, limit=1)
-
-    for chat in sorted({fact.chat for fact in server.truth.now.values()}):
-        _carried_out(partial(ask, chat))
 
 
 def snapshot(world: World, server: ReplayServer) -> Snapshot:
