@@ -251,7 +251,6 @@ def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
         "upsert_places",
         "judge_revokes",
         "tombstone_messages",
-        "retire_marks",
         "lift_tombstones",
         "touch_sessions",
         "plan_sessions",

@@ -399,26 +399,6 @@ def test_a_revoke_of_a_message_that_nobody_read_is_kept_until_the_message_comes(
     assert_sessions_count_what_is_there(world)
 
 
-def test_a_revoke_that_the_first_release_stored_as_a_message_goes_when_it_is_read_again(
-    world: World, serve: Serve
-) -> None:
-    server = serve(talk("A", "B", "C"), "webjs")
-    read_again(world)
-    revoke(server, "B")
-    own_id = f"false_{shown(ANA)}_BMARK"
-    live_message(world, own_id, metadata='{"kind": "revoked"}')
-    world.execute(
-        "UPDATE messages SET source = 'history_import' WHERE channel_message_id = :id", id=own_id
-    )
-    read_again(world)
-    assert world.value("SELECT count(*) FROM messages WHERE deleted_at IS NULL") == 2
-    assert rows(world)[None]["revoked"]["by"] == "row"  # type: ignore[index]
-    before = world.rows("SELECT * FROM messages ORDER BY id")
-    read_again(world)
-    assert world.rows("SELECT * FROM messages ORDER BY id") == before
-    assert_sessions_count_what_is_there(world)
-
-
 def test_what_whatsapp_said_itself_is_never_taken_back(world: World, serve: Serve) -> None:
     account = talk("A", "B", "C")
     server = serve(account, "webjs")
