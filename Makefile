@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Each worker has a Postgres of its own.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test browser lint format lock bench clean
+.PHONY: help setup demo up test prove browser lint format lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +29,11 @@ test: $(READY)  ## lint, types and the whole test suite with coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term-missing:skip-covered
+
+prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
+	VENTROS_PROGRAMS=$${VENTROS_PROGRAMS:-2000} $(BIN)/python -m pytest -q -s \
+		ventros_pipeline_tests/import_/test_programs.py
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser

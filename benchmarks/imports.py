@@ -65,9 +65,11 @@ def databases() -> Iterator[Databases]:
     stamina.instrumentation.set_on_retry_hooks([])
     folder = Path(tempfile.mkdtemp(prefix="vb", dir="/tmp"))
     server = embedded.start(folder / "pg", settings={"fsync": "off", "full_page_writes": "off"})
-    yield Databases(server, folder)
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield Databases(server, folder)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_imported(key: Key, fact: Fact, own_addresses: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ import dagster as dg
 from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.assets.crm_messages import crm_messages_asset
 from ventros_pipeline.assets.import_report import import_report_asset
+from ventros_pipeline.assets.media_enrichment import media_enrichment_asset
 from ventros_pipeline.assets.message_media import message_media_asset
 from ventros_pipeline.assets.raw_messages import raw_messages_asset
 from ventros_pipeline.checks import message_checks
@@ -38,6 +39,7 @@ def build_defs(
             raw_messages,
             crm_messages,
             message_media_asset(crm_messages),
+            media_enrichment_asset(crm_messages),
             import_report_asset(crm_messages),
         ],
         asset_checks=message_checks(crm_messages),

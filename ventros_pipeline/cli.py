@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ventros_pipeline.crm.channels import Channel
     from ventros_pipeline.crm.doctor import Complaint
+    from ventros_pipeline.crm.limits import Wish
     from ventros_pipeline.crm.merging import Settled
     from ventros_pipeline.planning import DayRange
     from ventros_pipeline.report import Report
@@ -145,17 +146,81 @@ def channel_add(
 def channel_list(as_json: Json = False) -> None:
     """List the WhatsApp channels of the CRM."""
     from ventros_pipeline.crm.channels import list_channels
+    from ventros_pipeline.crm.lifecycle import progress, state_of
 
     with _database(migrated=True) as engine:
-        channels = list_channels(engine)
+        found = [(c, state_of(engine, c), progress(engine, c)) for c in list_channels(engine)]
     console.result(
-        {"channels": [{"channel": c.key, "id": str(c.id), "name": c.name} for c in channels]},
+        {
+            "channels": [
+                {"channel": c.key, "id": str(c.id), "name": c.name}
+                | {"import": {**state.as_json(), "progress": newest}}
+                for c, state, newest in found
+            ]
+        },
         as_json=as_json,
         show=lambda: console.table(
             "Channels",
-            ("key", "name", "WAHA", "groups"),
-            [(c.key, c.name, c.waha_server, "yes" if c.allow_groups else "no") for c in channels],
+            ("key", "name", "WAHA", "groups", "import", "last import"),
+            [
+                (
+                    c.key,
+                    c.name,
+                    c.waha_server,
+                    "yes" if c.allow_groups else "no",
+                    state.status if state.enabled or not state.decided else "off",
+                    f"{state.last_import_at:%Y-%m-%d %H:%M} UTC" if state.last_import_at else "-",
+                )
+                for c, state, _ in found
+            ],
         ),
+    )
+
+
+@channel_app.command("enable")
+def channel_enable(
+    channel: ChannelKey,
+    agent: Annotated[
+        str | None, typer.Option(help="Agent who gets the messages; the present one if omitted.")
+    ] = None,
+    max_days: Annotated[
+        int | None, typer.Option(min=1, help="Only the last so many days; no limit if omitted.")
+    ] = None,
+    max_per_chat: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the newest messages of each chat; no limit if omitted."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn the import of a channel on, with these limits; `ventros import` may only narrow them."""
+    from ventros_pipeline.crm import lifecycle
+    from ventros_pipeline.crm.channels import get_channel
+
+    with _database(migrated=True) as engine:
+        found = get_channel(engine, channel)
+        lifecycle.enable(engine, found, agent=agent, max_days=max_days, max_per_chat=max_per_chat)
+        state = lifecycle.state_of(engine, found)
+    console.result(
+        {"channel": found.key, "import": state.as_json()},
+        as_json=as_json,
+        show=lambda: console.say(f"channel {found.key} may be imported"),
+    )
+
+
+@channel_app.command("disable")
+def channel_disable(channel: ChannelKey, as_json: Json = False) -> None:
+    """Turn the import of a channel off; an import that runs goes on to its end."""
+    from ventros_pipeline.crm import lifecycle
+    from ventros_pipeline.crm.channels import get_channel
+
+    with _database(migrated=True) as engine:
+        found = get_channel(engine, channel)
+        lifecycle.disable(engine, found)
+        state = lifecycle.state_of(engine, found)
+    console.result(
+        {"channel": found.key, "import": state.as_json()},
+        as_json=as_json,
+        show=lambda: console.say(f"channel {found.key} is not imported any more"),
     )
 
 
@@ -231,22 +296,25 @@ def people_unmerge(
 
 
 @app.command("doctor")
-def doctor(channel: ChannelKey, as_json: Json = False) -> None:
-    """Say what a person should look at in a channel, and what to do; nothing is changed.
+def doctor(
+    channel: Annotated[
+        str | None,
+        typer.Argument(help="Channel: key, id or session name. Only the database if omitted."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a person should look at, and what to do; nothing is changed.
 
     Exit 1 when something needs a person.
     """
     from dataclasses import asdict
 
-    from ventros_pipeline.crm.channels import get_channel
-    from ventros_pipeline.crm.doctor import examine
-
-    with _database(migrated=True) as engine:
-        complaints = examine(engine, get_channel(engine, channel))
+    with _database() as engine:
+        complaints, facts = _examined(engine, channel)
     console.result(
-        {"complaints": [asdict(complaint) for complaint in complaints]},
+        {"complaints": [asdict(complaint) for complaint in complaints], "facts": facts},
         as_json=as_json,
-        show=lambda: _show_complaints(complaints),
+        show=lambda: _show_complaints(complaints, facts),
     )
     if any(complaint.needs_a_person for complaint in complaints):
         raise typer.Exit(1)
@@ -256,7 +324,11 @@ def doctor(channel: ChannelKey, as_json: Json = False) -> None:
 def import_command(
     channel: ChannelKey,
     since: Annotated[
-        str | None, typer.Option(help="First day: `180d` or a date. Everything if omitted.")
+        str | None,
+        typer.Option(
+            help="First day: `180d`, a date, or `last` for what is new since the last import. "
+            "Everything if omitted."
+        ),
     ] = None,
     until: Annotated[str | None, typer.Option(help="Last day, a date. Today if omitted.")] = None,
     chat: Annotated[
@@ -275,11 +347,11 @@ def import_command(
 
     with _database(migrated=True) as engine:
         found = get_channel(engine, channel)
-        plan = _plan(engine, found, since, until)
+        wish, plan = _plan(engine, found, since, until)
         if dry_run:
             _show_plan(found, plan, as_json=as_json)
             return
-        done = _import(engine, found, plan, chats=chat or [], max_per_chat=max_per_chat)
+        done = _import(engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat)
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
 
 
@@ -377,7 +449,7 @@ def demo(
         raise console.fail("VENTROS_ENV=production refuses the demo")
     with _database(migrated=True) as engine, demo_channel(engine, account) as channel:
         console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
-        done = _import(engine, channel, _plan(engine, channel, None, None))
+        done = _import(engine, channel, *_plan(engine, channel, None, None))
         report = report_of(engine, channel)
         console.result(
             {"import": done.as_json(), "report": report.as_json()},
@@ -412,19 +484,30 @@ def _database(*, migrated: bool = False) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _plan(engine: Engine, channel: Channel, since: str | None, until: str | None) -> list[DayRange]:
+def _plan(
+    engine: Engine, channel: Channel, since: str | None, until: str | None
+) -> tuple[Wish, list[DayRange]]:
+    from ventros_pipeline.crm.lifecycle import first_day
     from ventros_pipeline.environment import open_archive
     from ventros_pipeline.importer import Importer
-    from ventros_pipeline.planning import PlanError, parse_day, parse_since, plan_runs
+    from ventros_pipeline.planning import (
+        PlanError,
+        parse_day,
+        parse_wish,
+        plan_runs,
+        refuse_beyond_limit,
+    )
     from ventros_pipeline.runs import today
 
     settings = _settings()
     try:
-        first = parse_since(since, today()) if since else None
+        wish = parse_wish(since, today())
+        first = first_day(engine, channel, wish, today())
         last = parse_day(until) if until else None
+        refuse_beyond_limit(last, channel.max_days, today())
         importer = Importer(engine, open_archive(settings), settings, channel, run_id="")
         survey = importer.survey(oldest=first is None)
-        return plan_runs(
+        return wish, plan_runs(
             settings.history_start,
             today(),
             since=first,
@@ -439,6 +522,7 @@ def _plan(engine: Engine, channel: Channel, since: str | None, until: str | None
 def _import(
     engine: Engine,
     channel: Channel,
+    wish: Wish,
     plan: list[DayRange],
     *,
     chats: Sequence[str] = (),
@@ -469,6 +553,7 @@ def _import(
             plan,
             chats=chats,
             max_per_chat=max_per_chat,
+            wish=wish,
             watch=lambda run_id, _days: started.append(run_id),
         )
 
@@ -541,7 +626,29 @@ def _tell_settled(settled: Settled, *, as_json: bool) -> None:
     )
 
 
-def _show_complaints(complaints: Sequence[Complaint]) -> None:
+def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[str, str]]:
+    """Examine the database and, once it is migrated, a channel: its WAHA session, then its data."""
+    from ventros_pipeline.crm import doctor
+    from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.environment import open_archive
+    from ventros_pipeline.importer import Importer
+    from ventros_pipeline.waha import health
+
+    settings = _settings()
+    complaints = doctor.examine_database(engine, settings.archive_dir)
+    facts = doctor.facts_of_database(engine)
+    if key is None or any(found.name == "migrations_pending" for found in complaints):
+        return complaints, facts
+    channel = get_channel(engine, key)
+    with Importer(engine, open_archive(settings), settings, channel, run_id="").client() as client:
+        found = health.examine(client)
+    complaints += [*doctor.complaints_of(found), *doctor.examine(engine, channel)]
+    return complaints, facts | found.facts
+
+
+def _show_complaints(complaints: Sequence[Complaint], facts: dict[str, str]) -> None:
+    for name, value in facts.items():
+        console.say(f"[dim]{name}: {value}[/]")
     if not complaints:
         console.say("nothing to complain of")
     for complaint in complaints:

@@ -15,10 +15,11 @@ import dagster as dg
 import psycopg
 from sqlalchemy.exc import OperationalError
 
+from ventros_pipeline.crm.lifecycle import AlreadyImportingError
 from ventros_pipeline.waha.errors import WahaNotReadyError, WahaTransientError
 
 # Only these can get better by themselves; anything else fails the same way again.
-PASSING = (WahaTransientError, WahaNotReadyError, OperationalError)
+PASSING = (WahaTransientError, WahaNotReadyError, OperationalError, AlreadyImportingError)
 
 
 def explained(

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
+import msgspec
 import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
-from ventros_pipeline.crm import ledger, media, sweep
+from ventros_pipeline.crm import avatars, ledger, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
+from ventros_pipeline.crm.limits import allowed_days, first_allowed, tighter
 from ventros_pipeline.crm.load import (
     ABSENCE_SCHEMA,
     Loaded,
@@ -26,8 +28,9 @@ from ventros_pipeline.crm.load import (
     Window,
     load_window,
     save_directory,
+    update_groups,
 )
-from ventros_pipeline.crm.merging import settle_people
+from ventros_pipeline.crm.merging import meet_contacts, settle_people
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
@@ -37,7 +40,7 @@ from ventros_pipeline.transform.phones import PHONE_SUFFIX
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
 from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
-from ventros_pipeline.waha.directory import read_directory
+from ventros_pipeline.waha.directory import Entry, read_directory
 from ventros_pipeline.waha.envelope import envelope_of
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
@@ -54,6 +57,10 @@ VANISHED = (
     "WAHA no longer shows {rows} known messages of {days} days, too many at once to be revokes: "
     "nothing was marked as deleted. If the session was paired anew or its store was lost, WAHA may "
     "show them again later."
+)
+OVER_THE_LIMIT = (
+    "{days} days before {first} were left out: the channel imports its last {limit} days only "
+    "(`ventros channel enable` changes that)."
 )
 # A turn at a server is given back by force only when its request must be over.
 LEASE_MARGIN = 70.0
@@ -147,7 +154,7 @@ class Importer:
             self._count_requests(client)
         entries = pl.DataFrame(
             [
-                (e.address, e.has_chat, e.book_name, e.push_name, e.subject)
+                (e.address, e.has_chat, e.book_name, e.push_name, e.subject, _members(e))
                 for e in sorted(directory.entries.values(), key=lambda entry: entry.address)
             ],
             schema={
@@ -156,6 +163,7 @@ class Importer:
                 "book_name": pl.String,
                 "push_name": pl.String,
                 "subject": pl.String,
+                "members": pl.String,
             },
             orient="row",
         )
@@ -173,6 +181,8 @@ class Importer:
         )
         ledger.add_progress(self.engine, self.channel, self.run_id, contacts_created=created)
         settle_people(self.engine, self.channel, self.run_id)
+        # After the merges, so that a member is the contact that stayed.
+        update_groups(self.engine, self.channel, self.run_id)
         return created
 
     def refresh_directory(self) -> int | None:
@@ -194,12 +204,15 @@ class Importer:
         read, and memory holds the days in flight and no more.
 
         Args:
-            days: contiguous UTC days, ascending.
+            days: contiguous UTC days, ascending; those beyond the channel's limit are left out.
             chats: only these chats; the days then stay incomplete.
 
         Raises:
             WahaError, ArchiveError: nothing of the current day was kept.
         """
+        days = self._within_limit(days)
+        if not days:
+            return
         with self.client() as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             calendar = self.calendar
@@ -245,9 +258,9 @@ class Importer:
         where it was.
 
         Args:
-            days: contiguous UTC days, ascending.
-            max_per_chat: only the newest so many messages of each chat; holds when later days are
-                loaded first.
+            days: contiguous UTC days, ascending; those beyond the channel's limit are left out.
+            max_per_chat: only the newest so many messages of each chat, and not more than the
+                channel's limit; holds when later days are loaded first.
             partial: whether only some chats of these days were read.
 
         Raises:
@@ -256,6 +269,8 @@ class Importer:
         """
         done = ledger.loaded_days(self.engine, self.channel, self.run_id)
         state = ledger.channel_state(self.engine, self.channel)
+        days = allowed_days(days, self.channel.max_days, self.now.date())
+        max_per_chat = tighter(max_per_chat, self.channel.max_per_chat)
         windows = list(self._windows([day for day in days if day not in done]))
         for window_days in reversed(windows):
             window = self._window(window_days, state.own_addresses, max_per_chat)
@@ -274,6 +289,7 @@ class Importer:
                 sessions_created=loaded.sessions_created,
             )
             yield loaded
+        meet_contacts(self.engine, self.channel, self.run_id)
 
     def fetch_media(self, kinds: Sequence[str], *, max_files: int) -> list[media.Outcome]:
         """Fetch media files of loaded messages, newest first; return what became of each.
@@ -331,6 +347,29 @@ class Importer:
                 settled = settle_people(self.engine, self.channel, self.run_id, learned)
         return Swept(len(asked), len(learned), settled.merged)
 
+    def fetch_avatars(self, *, max_contacts: int) -> int:
+        """Ask WAHA where the pictures of contacts without one are; return how many were found.
+
+        Args:
+            max_contacts: most contacts of this run; those asked for longest ago come first.
+
+        Raises:
+            WahaError: WAHA did not answer; what was found before is kept, and the contact that it
+                did not answer for comes last next time.
+        """
+        contacts = avatars.next_contacts(self.engine, self.channel, limit=max_contacts)
+        if not contacts:
+            return 0
+        found = 0
+        with self.client() as client:
+            client.probe()
+            try:
+                for contact, address in contacts:
+                    found += self._fetch_avatar(client, contact, address)
+            finally:
+                self._count_requests(client)
+        return found
+
     def survey(self, *, oldest: bool) -> Survey:
         """Ask WAHA what an import can be planned by.
 
@@ -347,6 +386,15 @@ class Importer:
             first = reader.oldest(client)
             day = self.now.date() if first is None else self.calendar.day_of(first)
             return Survey(day, reader.ranges_are_cheap)
+
+    def _within_limit(self, days: Sequence[date]) -> list[date]:
+        """Return the days that the channel may import; a note says that others were left out."""
+        today, limit = self.now.date(), self.channel.max_days
+        allowed = allowed_days(days, limit, today)
+        if left_out := len(days) - len(allowed):
+            first = first_allowed(limit, today)
+            self.notes.append(OVER_THE_LIMIT.format(days=left_out, first=first, limit=limit))
+        return allowed
 
     def _web(self) -> httpx.Client:
         return guarded_client(
@@ -373,6 +421,17 @@ class Importer:
             return media.Outcome(found.state, found.reason)
         sha256 = MediaStore(self.archive.media).put(found.content)
         return media.Outcome("stored", None, sha256, len(found.content), found.mimetype)
+
+    def _fetch_avatar(self, client: WahaClient, contact: str, address: str) -> bool:
+        try:
+            url = client.profile_picture(address)
+        except (NoTurnError, RestingError):
+            raise  # Nothing was asked.
+        except (WahaTransientError, WahaProtocolError):
+            avatars.save_avatar(self.engine, contact, None, self.now)
+            raise
+        avatars.save_avatar(self.engine, contact, url, self.now)
+        return url is not None
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:
         reason = filter_reason(probe.me.own_addresses, allow_groups=self.channel.allow_groups)
@@ -472,6 +531,13 @@ class Importer:
             rejected=rejected,
             evidence=_evidence(judged.kept),
         )
+
+
+def _members(entry: Entry) -> str | None:
+    if entry.members is None:
+        return None
+    members = [{"address": a, "is_admin": admin} for a, admin in sorted(entry.members.items())]
+    return msgspec.json.encode(members).decode()
 
 
 def _evidence(kept: pl.DataFrame) -> list[Evidence]:

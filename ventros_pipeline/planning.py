@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from ventros_pipeline.crm.limits import Wish, first_allowed, last_days
+
 DAY = timedelta(days=1)
+LAST = "last"
 
 
 class PlanError(ValueError):
@@ -38,6 +41,31 @@ def parse_since(text: str, today: date) -> date:
     if text.endswith("d") and text[:-1].isdecimal() and 0 < int(text[:-1]) < 100_000:
         return today - DAY * (int(text[:-1]) - 1)
     return parse_day(text)
+
+
+def parse_wish(since: str | None, today: date) -> Wish:
+    """Return what `--since` asks for: everything if None, what is new if `last`, else some days.
+
+    Raises:
+        PlanError: it is none of these.
+    """
+    if since is None:
+        return Wish("full")
+    return Wish("recent") if since == LAST else last_days(parse_since(since, today), today)
+
+
+def refuse_beyond_limit(last: date | None, max_days: int | None, today: date) -> None:
+    """Refuse days that all lie beyond the channel's limit.
+
+    Raises:
+        PlanError: they do.
+    """
+    allowed = first_allowed(max_days, today)
+    if last is not None and allowed is not None and last < allowed:
+        raise PlanError(
+            f"the channel imports its last {max_days} days only, from {allowed} on; "
+            "`ventros channel enable` changes that"
+        )
 
 
 def parse_day(text: str) -> date:

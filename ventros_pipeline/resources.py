@@ -14,6 +14,8 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel, get_channel
+from ventros_pipeline.crm.lifecycle import Participation, attach_run
+from ventros_pipeline.crm.limits import Wish
 from ventros_pipeline.environment import open_archive, open_engine
 from ventros_pipeline.failures import explained
 from ventros_pipeline.importer import Importer
@@ -25,6 +27,9 @@ from ventros_pipeline.waha.errors import WahaConfigurationError, WahaNotReadyErr
 NOT_READY_RETRIES, NOT_READY_SECONDS = 5, 120
 # Set on runs that a person waits for: they are told at once.
 ATTENDED = "ventros/attended"
+# Runs with the same value are one import; a backfill's are so by Dagster's own tag.
+IMPORT = "ventros/import"
+BACKFILL = "dagster/backfill"
 
 
 class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -33,6 +38,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     _settings: Settings = PrivateAttr()
     _engine: Engine = PrivateAttr()
     _archive: Archive = PrivateAttr()
+    _part: Participation = PrivateAttr()
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Open the database; the same one that the commands of this home use."""
@@ -41,15 +47,24 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._settings = get_settings()
         self._engine = open_engine(self._settings)
         self._archive = open_archive(self._settings)
+        self._part = Participation(self._engine, _group(context.run))
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the connections."""
-        self._engine.dispose()
+        """Leave the channels' imports, and close the connections."""
+        try:
+            self._part.leave()
+        finally:
+            self._engine.dispose()
 
     @property
     def engine(self) -> Engine:
         """The CRM's database."""
         return self._engine
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return self._settings
 
     @property
     def archive(self) -> Archive:
@@ -69,6 +84,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         *,
         last_step: bool,
         requeue: bool = False,
+        wish: Wish | None = None,
     ) -> Iterator[Importer]:
         """Give the importer of one channel for one run, and keep the run's ledger.
 
@@ -78,6 +94,8 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             days: what the run reads or loads.
             last_step: whether the run is complete when this step is.
             requeue: whether a session that is not ready puts the step back in the queue.
+            wish: what is imported; None for a step that imports no history. The import that it
+                begins ends with the run.
 
         Raises:
             dagster.RetryRequested: the session is not ready and may be in a moment; the step is
@@ -88,6 +106,8 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         found = self.channel(channel)
         ledger.start_run(self._engine, found, run_id, days[0], days[-1])
         try:
+            if wish is not None:
+                attach_run(self._engine, found, self._part.enter(found, wish), run_id)
             yield Importer(self._engine, self._archive, self._settings, found, run_id)
         except WahaNotReadyError as error:
             if requeue:
@@ -99,6 +119,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         if last_step:
             ledger.end_run(self._engine, found, run_id)
 
+    def note_failure(self, channel: str, reason: str) -> None:
+        """Let a channel's import end as failed, though its days were loaded."""
+        self._part.fail(self.channel(channel), reason)
+
     def _failed(
         self, error: Exception, channel: Channel, run_id: str, days: Sequence[date]
     ) -> dg.Failure:
@@ -107,4 +131,11 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         failure = explained(error, channel.key, days, page=news)
         ledger.end_run(self._engine, channel, run_id, error=failure.description)
+        self._part.fail(channel, failure.description or "")
         return failure
+
+
+def _group(run: dg.DagsterRun | None) -> str:
+    if run is None:
+        return ""
+    return run.tags.get(IMPORT) or run.tags.get(BACKFILL) or run.run_id

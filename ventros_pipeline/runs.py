@@ -7,7 +7,7 @@ What belongs here: turning planned days into Dagster runs. What does not: which 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from time import monotonic
 from uuid import uuid4
@@ -19,11 +19,13 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.lifecycle import taking_part
+from ventros_pipeline.crm.limits import Wish
 from ventros_pipeline.instance import register_channels
 from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
 from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 from ventros_pipeline.planning import DayRange
-from ventros_pipeline.resources import ATTENDED
+from ventros_pipeline.resources import ATTENDED, IMPORT
 
 # The terminal shows progress and one sentence on failure; the events are in the UI.
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -65,49 +67,45 @@ def import_history(
     *,
     chats: Sequence[str] = (),
     max_per_chat: int | None = None,
+    wish: Wish | None = None,
     watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
 ) -> Import:
     """Run the planned days one range after the other, then the channel's report.
+
+    All of it is one import of the channel's lifecycle: the CRM is told once that it began and once
+    how it ended.
 
     Args:
         plan: ranges in the order in which they run; the first that fails ends the import, and what
             ran before it is kept.
         chats: only these chats.
         max_per_chat: only the newest so many messages of each chat.
+        wish: what was asked for, as the CRM is told; everything if omitted.
         watch: told of each run before it begins.
 
     Raises:
         RunError: a step or a check failed.
+        LifecycleError: the channel may not be imported, or is being imported already.
     """
     register_channels(instance, [channel])
     began = monotonic()
+    group = str(uuid4())
     run_ids = []
-    for days in plan:
-        run_id = str(uuid4())
-        watch(run_id, days)
-        _run(
-            defs,
-            instance,
-            HISTORY_IMPORT,
-            run_id,
-            tags={
-                RANGE_START: partition_key(channel.key, days.first),
-                RANGE_END: partition_key(channel.key, days.last),
-                "ventros/channel": channel.key,
-                "ventros/waha_server": channel.waha_server,
-                ATTENDED: "true",
-            },
-            run_config=dg.RunConfig(
-                ops={
-                    "raw_messages": {"config": {"chats": list(chats)}},
-                    "crm_messages": {
-                        "config": {"max_per_chat": max_per_chat, "partial": bool(chats)}
-                    },
-                },
-                loggers=QUIET,
-            ),
-        )
-        run_ids.append(run_id)
+    config = dg.RunConfig(
+        ops={
+            "raw_messages": {"config": {"chats": list(chats)}},
+            "crm_messages": {"config": {"max_per_chat": max_per_chat, "partial": bool(chats)}},
+        },
+        loggers=QUIET,
+    )
+    asked = replace(wish or Wish(), limit=max_per_chat or 0, partial=bool(chats))
+    with taking_part(engine, channel, group, asked):
+        for days in plan:
+            run_id = str(uuid4())
+            watch(run_id, days)
+            tags = _tags(channel, days, group)
+            _run(defs, instance, HISTORY_IMPORT, run_id, tags=tags, run_config=config)
+            run_ids.append(run_id)
     _run(
         defs,
         instance,
@@ -124,6 +122,17 @@ def import_history(
         monotonic() - began,
         ledger.totals(engine, channel, run_ids),
     )
+
+
+def _tags(channel: Channel, days: DayRange, group: str) -> dict[str, str]:
+    return {
+        RANGE_START: partition_key(channel.key, days.first),
+        RANGE_END: partition_key(channel.key, days.last),
+        "ventros/channel": channel.key,
+        "ventros/waha_server": channel.waha_server,
+        ATTENDED: "true",
+        IMPORT: group,
+    }
 
 
 def today() -> date:

@@ -95,6 +95,28 @@ class Settings(BaseSettings):
         "while it is empty, a mere number or the one it wrote, so that what a person typed stays; "
         "`always`, to WhatsApp's best name.",
     )
+    media_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+\S*$",
+        description="Address under which the CRM can fetch what lies in "
+        "`VENTROS_HOME/archive/media`, by a web server or a synced object store. Unset: fetched "
+        "files are not enriched.",
+    )
+    usd_per_whisper_minute: float = Field(
+        0.006, ge=0, description="What a minute of voice or audio costs to transcribe, in USD."
+    )
+    usd_per_vision_image: float = Field(
+        0.005, ge=0, description="What an image costs to describe, in USD."
+    )
+    usd_per_ffmpeg_minute: float = Field(
+        0.03,
+        ge=0,
+        description="What a minute of video costs, in USD: its sound transcribed and about five "
+        "frames described.",
+    )
+    usd_per_llamaparse_page: float = Field(
+        0.003, ge=0, description="What a page of a document costs to parse, in USD."
+    )
     run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
 
@@ -115,6 +137,16 @@ class Settings(BaseSettings):
     def postgres_dir(self) -> Path:
         """Where the embedded Postgres keeps its files."""
         return self.home.resolve() / "postgres"
+
+    @property
+    def enrichment_prices(self) -> dict[str, float]:
+        """What a unit of each enrichment provider costs, in USD."""
+        return {
+            "whisper": self.usd_per_whisper_minute,
+            "vision": self.usd_per_vision_image,
+            "ffmpeg": self.usd_per_ffmpeg_minute,
+            "llamaparse": self.usd_per_llamaparse_page,
+        }
 
     @property
     def dagster_home(self) -> Path:

@@ -27,7 +27,7 @@ ANA = "5511980000001@s.whatsapp.net"
 PLANT = """
     INSERT INTO messages
     SELECT (jsonb_populate_record(m, jsonb_build_object(
-        'id', gen_random_uuid(), 'source', 'webhook', 'channel_message_id', '3EB0000A'
+        'id', gen_random_uuid(), 'source', 'history_import', 'channel_message_id', '3EB0000A'
     ))).*
     FROM messages AS m WHERE m.channel_message_id LIKE '%3EB0000A'
 """
@@ -158,6 +158,50 @@ def test_the_channels_are_listed(ventros: Ventros, channel: str) -> None:
     listed = ventros("channel", "list", "--json").json["channels"]
     assert [found["channel"] for found in listed] == [channel]
     assert channel in ventros("channel", "list").out
+
+
+def test_a_channel_is_enabled_with_limits_and_shown_with_its_last_import(
+    ventros: Ventros, channel: str
+) -> None:
+    said = ventros("channel", "enable", channel, "--agent", "Outra", "--max-days", "900", "--json")
+    assert said.code == 0
+    assert said.json["import"]["enabled"] is True
+    assert (said.json["import"]["status"], said.json["import"]["max_days"]) == ("idle", 900)
+    assert ventros("import", channel, "--json").code == 0
+
+    [listed] = ventros("channel", "list", "--json").json["channels"]
+    assert (listed["import"]["status"], listed["import"]["stats"]["processed"]) == ("completed", 2)
+    assert listed["import"]["progress"]["status"] == "completed"
+    assert listed["import"]["last_import_date"][:10] in ventros("channel", "list").out
+
+
+def test_only_what_is_new_since_the_last_import_is_planned(ventros: Ventros, channel: str) -> None:
+    ventros("import", channel, "--json")
+    planned = ventros("import", channel, "--since", "last", "--dry-run", "--json").json["runs"]
+    # The newest message is of 3 June; the day before it is read again.
+    assert planned[-1]["from"] == "2026-06-02"
+
+
+def test_an_import_reaches_no_further_back_than_its_channel_allows(
+    ventros: Ventros, channel: str
+) -> None:
+    ventros("channel", "enable", channel, "--max-days", "3")
+    wide = ("--since", "180d", "--dry-run", "--json")
+    narrow = ("--since", "2d", "--dry-run", "--json")
+    assert [run["days"] for run in ventros("import", channel, *wide).json["runs"]] == [3]
+    assert [run["days"] for run in ventros("import", channel, *narrow).json["runs"]] == [2]
+
+    said = ventros("import", channel, "--until", "2026-06-04")
+    assert said.code == 2
+    assert "the channel imports its last 3 days only" in said.sentence
+
+
+def test_a_disabled_channel_is_not_imported(ventros: Ventros, channel: str) -> None:
+    assert ventros("channel", "disable", channel, "--json").json["import"]["enabled"] is False
+    assert "off" in ventros("channel", "list").out
+    said = ventros("import", channel, "--json")
+    assert said.code == 1
+    assert f"turn it on with `ventros channel enable {channel}`" in said.sentence
 
 
 def test_a_dry_run_names_the_runs_and_reads_nothing(
@@ -292,7 +336,7 @@ def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
     ventros("import", channel, "--json")
-    assert ventros("doctor", channel, "--json").json == {"complaints": []}
+    assert ventros("doctor", channel, "--json").json["complaints"] == []
     with engine.begin() as connection:
         # As people spell it who have not heard of the ninth digit.
         connection.exec_driver_sql(
@@ -351,8 +395,8 @@ def test_a_failed_check_is_said_with_its_repair(
     said = ventros("import", channel, "--since", "2026-06-05", "--until", "2026-06-05")
 
     assert said.code == 1
-    assert said.sentence.startswith("error: check no_message_twice_by_person: 1 times")
-    assert "look at history_sync.identities" in said.sentence
+    assert said.sentence.startswith("error: check keys_match_rows: 1 times")
+    assert "Materialise the days of these messages again" in said.sentence
 
 
 # -- production ----------------------------------------------------------------------------------

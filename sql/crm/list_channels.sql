@@ -2,6 +2,8 @@
 SELECT
     c.id, c.name, c.project_id, c.tenant_id, p.user_id AS owner_id, c.default_agent_id,
     c.pipeline_id, c.allow_groups, c.external_id, c.config,
+    c.history_import_max_days AS max_days,
+    c.history_import_max_messages_per_chat AS max_per_chat,
     coalesce(
         nullif(pl.session_timeout_minutes, 0),
         nullif(c.session_timeout_minutes, 0),

@@ -10,6 +10,7 @@ WITH emptied AS (
     RETURNING m.kept_after -> 'person' ->> 'chat_id' AS chat_id
 )
 UPDATE public.chats AS c
-SET deleted_at = now(), updated_at = now()
+SET deleted_at = now(), version = c.version + 1, updated_at = now()
 FROM emptied
 WHERE c.id = emptied.chat_id::uuid AND c.deleted_at IS NULL
+  AND substr(c.id::text, 15, 1) = '5'

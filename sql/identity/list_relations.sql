@@ -11,5 +11,8 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
   AND c.relname NOT IN (
       'messages', 'contact_custom_fields', 'contact_pipeline_statuses', 'sessions'
   )
-  AND has_table_privilege(c.oid, 'SELECT, UPDATE')
+  -- One at a time: of a list of privileges Postgres asks whether there is any.
+  AND has_column_privilege(c.oid, owner.attnum, 'UPDATE')
+  AND has_column_privilege(c.oid, owner.attnum, 'SELECT')
+  AND has_column_privilege(c.oid, id.attnum, 'SELECT')
 ORDER BY c.relname

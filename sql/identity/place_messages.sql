@@ -27,4 +27,5 @@ LEFT JOIN moves AS own
            WHERE r.merge_id = own.merge_id AND r.relation = 'messages' AND r.row_id = k.message_id
        )
    )
-WHERE chat.address IS NOT NULL OR own.address IS NOT NULL
+-- A copy stands in no conversation; place_copies.sql knows when it is a message again.
+WHERE k.duplicate_of IS NULL AND (chat.address IS NOT NULL OR own.address IS NOT NULL)

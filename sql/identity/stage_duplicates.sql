@@ -1,6 +1,6 @@
 -- A copy's facts, as if it had just been read: update_messages.sql merges them into the row that
 -- stays, by the same laws as any reading. A mark has nothing to teach but that there was a revoke,
--- and that is for bury_messages.sql.
+-- and that is for pass_tombstones.sql.
 INSERT INTO staged_messages (
     day, chat_id, stanza_id, message_id, contact_id, waha_id, address, at, time_trusted, from_me,
     content_type, text, media_url, media_mimetype, status_rank, can_play, mentions,

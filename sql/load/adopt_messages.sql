@@ -12,24 +12,29 @@ SELECT DISTINCT ON (s.chat_id, s.stanza_id)
     CASE WHEN NOT m.from_me OR m.metadata ->> 'ack' IS NULL THEN 0 ELSE CASE m.status
         WHEN 'queued' THEN 1 WHEN 'failed' THEN 2 WHEN 'sent' THEN 3 WHEN 'delivered' THEN 4
         WHEN 'read' THEN 5 WHEN 'played' THEN 6 ELSE 0 END END,
-    true, true, '-infinity', '-infinity', s.reply_to_stanza, %(run_id)s
+    -- The webhook takes WAHA's seconds for milliseconds: January 1970 is no time to keep.
+    m."timestamp" >= '2009-01-01Z', true, '-infinity', '-infinity', s.reply_to_stanza, %(run_id)s
 FROM staged_messages AS s
 INNER JOIN LATERAL (
-    SELECT id, contact_id, from_me, metadata, status
-    FROM public.messages WHERE id = s.message_id
+    SELECT s.message_id AS id
     UNION ALL
-    SELECT id, contact_id, from_me, metadata, status
+    SELECT id
     FROM public.messages
     WHERE channel_id = %(channel_id)s AND channel_message_id = s.waha_id AND deleted_at IS NULL
     UNION ALL
-    SELECT id, contact_id, from_me, metadata, status
-    FROM public.messages
-    WHERE channel_id = %(channel_id)s AND channel_message_id = s.stanza_id
-      AND contact_id = s.contact_id AND deleted_at IS NULL
-) AS m ON true
+    SELECT p.message_id
+    FROM live_places AS p
+    WHERE p.stanza_id = s.stanza_id AND (
+        p.chat_id = s.chat_id OR p.contact_id = s.contact_id
+        OR (p.is_self AND s.from_me AND s.address LIKE '%%@g.us')
+    )
+) AS found ON true
+INNER JOIN public.messages AS m ON m.id = found.id
 WHERE NOT EXISTS (
     SELECT FROM history_sync.message_keys AS k
     WHERE k.channel_id = %(channel_id)s AND k.chat_id = s.chat_id AND k.stanza_id = s.stanza_id
 )
-ORDER BY s.chat_id, s.stanza_id, m.id
+-- A row that has a key is another message already.
+AND NOT EXISTS (SELECT FROM history_sync.message_keys AS taken WHERE taken.message_id = m.id)
+ORDER BY s.chat_id, s.stanza_id, m.created_at, m.id
 ON CONFLICT DO NOTHING

@@ -35,5 +35,10 @@ CREATE TEMP TABLE changed_messages (message_id uuid PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE touched_contacts (contact_id uuid PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE planned_sessions (
     message_id uuid, contact_id uuid NOT NULL, at timestamptz NOT NULL, from_me boolean,
-    session_id uuid NOT NULL
+    -- Whether its time is its own, and whether the session is the CRM's.
+    is_settled boolean NOT NULL, is_theirs boolean NOT NULL, session_id uuid NOT NULL
+) ON COMMIT DROP;
+-- Where messages stood that have moved to an earlier time.
+CREATE TEMP TABLE moved_messages (
+    contact_id uuid NOT NULL, chat_id uuid, was_at timestamptz NOT NULL
 ) ON COMMIT DROP;

@@ -14,7 +14,11 @@ SELECT
     CASE WHEN p.is_group THEN '[]'::jsonb ELSE jsonb_build_array(jsonb_build_object(
         'id', p.contact_id, 'type', 'contact', 'joined_at', now(), 'left_at', NULL,
         'is_admin', false)) END,
-    jsonb_build_object('waha_jid', p.external_id),
+    jsonb_strip_nulls(jsonb_build_object(
+        'waha_jid', p.external_id,
+        -- What we wrote as the subject, so that one typed over it is told from it.
+        'waha_subject', CASE WHEN p.is_group THEN left(coalesce(p.name, p.external_id), 255) END
+    )),
     now(), now()
 FROM staged_people AS p
 WHERE p.chat_id IS NOT NULL

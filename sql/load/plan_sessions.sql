@@ -1,10 +1,37 @@
 -- All messages of the contacts touched, stored and staged, cut by the CRM's rule: a message opens a
 -- session when the gap to the one before is strictly greater than the timeout. Recomputing the
--- whole contact is what makes the order of days irrelevant. Messages inside a session that the CRM
--- opened stay there.
-INSERT INTO planned_sessions (message_id, contact_id, at, from_me, session_id)
-WITH timeline AS (
-    SELECT s.message_id, s.contact_id, s.at, s.from_me
+-- whole contact is what makes the order of days irrelevant.
+-- A message that falls inside a session that the CRM opened for the contact belongs to it: not more
+-- than the session's own timeout before its start or after its last activity, and not after somebody
+-- closed it. Of two such sessions the one that was going on then, else the nearer one. Only the
+-- message says so; figures and times of the session are the CRM's, so it does not grow by this. What
+-- stands in one stays there, and none of ours reaches across it.
+INSERT INTO planned_sessions (
+    message_id, contact_id, at, from_me, is_settled, is_theirs, session_id
+)
+WITH theirs AS MATERIALIZED (
+    SELECT
+        se.id, se.contact_id, se.started_at, se.last_activity_at,
+        se.started_at - own.timeout AS opens_at,
+        CASE WHEN se.status = 'manually_closed'
+            OR se.end_reason IN ('manual_close', 'contact_request', 'agent_close', 'system_close')
+            THEN least(se.ended_at, se.last_activity_at + own.timeout)
+            ELSE se.last_activity_at + own.timeout END AS closes_at
+    FROM public.sessions AS se
+    INNER JOIN touched_contacts USING (contact_id)
+    CROSS JOIN LATERAL (
+        -- The CRM stores a Go duration.
+        SELECT CASE WHEN se.timeout_duration > 0
+            THEN se.timeout_duration / 1000 * interval '1 microsecond'
+            ELSE %(timeout)s::interval END AS timeout
+    ) AS own
+    WHERE se.deleted_at IS NULL
+      AND coalesce(se.channel_type_id, %(channel_type_id)s) = %(channel_type_id)s
+      AND NOT EXISTS (SELECT FROM history_sync.sessions AS ours WHERE ours.session_id = se.id)
+), timeline AS (
+    SELECT
+        s.message_id, s.contact_id, s.at, s.from_me, s.time_trusted AS trusted, s.edited_at,
+        NULL::uuid AS stays_in
     FROM staged_messages AS s
     WHERE s.is_new AND s.gone_by IS NULL
     UNION ALL
@@ -13,23 +40,46 @@ WITH timeline AS (
         -- As update_messages.sql will have them.
         CASE WHEN (NOT s.time_trusted, s.at) < (NOT k.time_trusted, m."timestamp")
             THEN s.at ELSE m."timestamp" END,
-        m.from_me OR coalesce(s.from_me, false)
+        m.from_me OR coalesce(s.from_me, false),
+        k.time_trusted OR coalesce(s.time_trusted, false),
+        greatest(k.edited_at, s.edited_at),
+        -- What we wrote follows its contact out of another one's session; the CRM's own does not.
+        CASE WHEN ours.session_id IS NULL
+            AND (m.source <> 'history_import' OR held.contact_id = k.contact_id)
+            THEN m.session_id END
     FROM history_sync.message_keys AS k
     INNER JOIN touched_contacts USING (contact_id)
     INNER JOIN public.messages AS m ON m.id = k.message_id
     LEFT JOIN staged_messages AS s ON s.message_id = k.message_id
     LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
+    LEFT JOIN public.sessions AS held ON held.id = m.session_id
     WHERE k.channel_id = %(channel_id)s
       AND m.deleted_at IS NULL
-      AND (m.session_id IS NULL OR ours.session_id IS NOT NULL)
+      -- Inserted by this load, which then found that others had been stored meanwhile.
+      AND s.is_new IS NOT TRUE
+), inside AS (
+    SELECT DISTINCT ON (t.message_id) t.message_id, theirs.id
+    FROM timeline AS t
+    INNER JOIN theirs
+        ON theirs.contact_id = t.contact_id AND t.at BETWEEN theirs.opens_at AND theirs.closes_at
+    WHERE t.stays_in IS NULL
+    ORDER BY
+        t.message_id,
+        greatest(theirs.started_at - t.at, t.at - theirs.last_activity_at, interval '0'),
+        theirs.started_at, theirs.id
+), placed AS (
+    SELECT t.*, coalesce(t.stays_in, inside.id) AS their_session
+    FROM timeline AS t
+    LEFT JOIN inside USING (message_id)
 ), gaps AS (
     SELECT
         *,
         coalesce(
-            at - lag(at) OVER (PARTITION BY contact_id ORDER BY at, message_id) > %(timeout)s,
+            at - lag(at) OVER ordered > %(timeout)s OR lag(their_session) OVER ordered IS NOT NULL,
             true
         ) AS opens
-    FROM timeline
+    FROM placed
+    WINDOW ordered AS (PARTITION BY contact_id ORDER BY at, message_id)
 ), numbered AS (
     SELECT *, count(*) FILTER (WHERE opens) OVER (
         PARTITION BY contact_id ORDER BY at, message_id
@@ -38,9 +88,15 @@ WITH timeline AS (
 )
 SELECT
     message_id, contact_id, at, from_me,
-    history_sync.session_id(
-        first_value(message_id) OVER (
-            PARTITION BY contact_id, number ORDER BY at, message_id
+    -- An edit that was read without its original stands at the time of the edit.
+    trusted AND NOT (edited_at > '-infinity' AND at >= edited_at),
+    their_session IS NOT NULL,
+    coalesce(
+        their_session,
+        history_sync.session_id(
+            first_value(message_id) OVER (
+                PARTITION BY contact_id, number ORDER BY at, message_id
+            )
         )
-    ) AS session_id
+    )
 FROM numbered

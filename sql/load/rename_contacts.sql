@@ -8,7 +8,8 @@
 --   always  it may everywhere, but a mere number never takes the place of a name
 -- What we wrote is remembered only where we wrote it: a name that a person typed and WhatsApp later
 -- says, too, would else be taken for ours.
--- `version` stays: when a person edits the contact at this moment, their save is the one that holds.
+-- `version` rises: a person who edits the contact at this moment is told that it has changed, and does
+-- not save an old name over a new one unawares.
 WITH staged AS (
     SELECT
         p.*, known.name AS was, known.name_rank AS was_rank, known.name_at AS was_at,
@@ -60,6 +61,6 @@ WITH staged AS (
           IS DISTINCT FROM (allowed.name, allowed.name_rank, allowed.name_at)
 )
 UPDATE public.contacts AS c
-SET name = allowed.name, updated_at = now()
+SET name = allowed.name, version = c.version + 1, updated_at = now()
 FROM allowed
 WHERE c.id = allowed.contact_id AND c.name IS DISTINCT FROM allowed.name

@@ -1,10 +1,13 @@
--- `version` counts the messages a session has absorbed: it moves whenever the CRM's optimistic lock
--- must notice, and it is the same whatever order the days came in.
+-- `version` counts what a session has absorbed: each message, and once more each message whose own
+-- time is known. So it rises whenever the CRM's optimistic lock must notice, and is the same whatever
+-- order the days came in: an edit that is read before its original counts once, then twice.
+-- Each agent of a session took part in all of it; there is nothing else to know of that in history.
 WITH answered AS (
     SELECT
         session_id, contact_id,
         min(at) AS started_at,
         max(at) AS ended_at,
+        count(*) + count(*) FILTER (WHERE is_settled) AS version,
         count(*) AS messages,
         count(*) FILTER (WHERE NOT from_me) AS from_contact,
         count(*) FILTER (WHERE from_me) AS from_agent,
@@ -14,6 +17,7 @@ WITH answered AS (
         SELECT *, min(at) FILTER (WHERE NOT from_me) OVER (PARTITION BY session_id)
             AS first_contact_at
         FROM planned_sessions
+        WHERE NOT is_theirs
     ) AS timed
     GROUP BY session_id, contact_id
 ), written AS (
@@ -25,7 +29,7 @@ WITH answered AS (
         agent_ids, created_at, updated_at
     )
     SELECT
-        session_id, messages, contact_id, %(tenant_id)s, %(channel_type_id)s, %(pipeline_id)s,
+        session_id, version, contact_id, %(tenant_id)s, %(channel_type_id)s, %(pipeline_id)s,
         started_at, ended_at, 'ended', 'inactivity_timeout', %(timeout_ns)s, ended_at, messages,
         from_contact, from_agent, extract(epoch FROM ended_at - started_at)::bigint,
         first_contact_at, first_response_at,
@@ -34,7 +38,7 @@ WITH answered AS (
         jsonb_build_array(%(agent_id)s::text), now(), now()
     FROM answered
     ON CONFLICT (id) DO UPDATE SET
-        version = greatest(existing.version + 1, excluded.message_count),
+        version = greatest(existing.version + 1, excluded.version),
         -- The session's first message may have gone to another contact.
         contact_id = excluded.contact_id,
         started_at = excluded.started_at,
@@ -58,7 +62,21 @@ WITH answered AS (
         excluded.messages_from_contact, excluded.first_contact_message_at,
         excluded.first_agent_response_at
     )
-    RETURNING id, contact_id, (xmax = 0) AS is_new
+    RETURNING id, contact_id, started_at, ended_at, agent_ids, (xmax = 0) AS is_new
+), joined AS (
+    INSERT INTO public.agent_sessions AS known (
+        id, agent_id, session_id, role_in_session, joined_at, left_at, is_active, created_at,
+        updated_at
+    )
+    SELECT
+        history_sync.id_of('participation/' || w.id || '/' || a.id), a.id, w.id, 'primary',
+        w.started_at, w.ended_at, false, now(), now()
+    FROM written AS w
+    INNER JOIN public.agents AS a ON w.agent_ids ? a.id::text
+    ON CONFLICT (id) DO UPDATE SET
+        joined_at = excluded.joined_at, left_at = excluded.left_at, updated_at = now()
+    WHERE (known.joined_at, known.left_at)
+        IS DISTINCT FROM (excluded.joined_at, excluded.left_at)
 ), remembered AS (
     INSERT INTO history_sync.sessions (session_id, channel_id, contact_id)
     SELECT id, %(channel_id)s, contact_id FROM written

@@ -1,12 +1,13 @@
 """`crm_messages`: archived days in the CRM's own tables."""
 
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 from pydantic import Field
 
 from ventros_pipeline.crm.ledger import COUNTS
+from ventros_pipeline.crm.limits import last_days
 from ventros_pipeline.crm.tables import messages
 from ventros_pipeline.metadata import balance_table, column_schema, reasons_table, row_count
 from ventros_pipeline.partitions import partition_key, spans
@@ -48,12 +49,18 @@ def crm_messages_asset(
         One transaction per window of days carries rows, keys, sessions, balance, coverage and
         watermark; loading a day again rewrites nothing that has not changed.
         """
+        today = datetime.now(UTC).date()
         by_day: dict[tuple[str, date], dict[str, int]] = {}
         filtered: Counter[str] = Counter()
         quarantined: Counter[str] = Counter()
         for span in spans(context.partition_keys):
+            limit = config.max_per_chat or 0
             with pipeline.importing(
-                span.channel, context.run.run_id, span.days, last_step=True
+                span.channel,
+                context.run.run_id,
+                span.days,
+                last_step=True,
+                wish=last_days(span.days[0], today, limit=limit, partial=config.partial),
             ) as importer:
                 for window in importer.load_days(
                     span.days, max_per_chat=config.max_per_chat, partial=config.partial

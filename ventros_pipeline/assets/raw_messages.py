@@ -1,9 +1,12 @@
 """`raw_messages`: WAHA's messages in the archive, exactly as returned."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 from pydantic import Field
 
 from ventros_pipeline.assets.channel_directory import channel_directory
+from ventros_pipeline.crm.limits import last_days
 from ventros_pipeline.metadata import row_count
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import ATTENDED, Pipeline
@@ -39,6 +42,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         Reading a day again adds the versions that are new and removes nothing. The first day of the
         calendar also holds everything older and everything without a trustworthy time.
         """
+        today = datetime.now(UTC).date()
         read = versions = 0
         notes: list[str] = []
         for span in spans(context.partition_keys):
@@ -48,6 +52,9 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                 span.days,
                 last_step=False,
                 requeue=ATTENDED not in context.run.tags,
+                wish=last_days(span.days[0], today, partial=bool(config.chats))
+                if _loads(context)
+                else None,
             ) as importer:
                 created = importer.refresh_directory()
                 if created is not None:  # The UI shows the directory as read then, too.
@@ -67,6 +74,11 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         )
 
     return raw_messages
+
+
+def _loads(context: dg.AssetExecutionContext) -> bool:
+    """Return whether the run loads what it reads; filling the archive alone imports nothing."""
+    return dg.AssetKey("crm_messages") in context.job_def.asset_layer.selected_asset_keys
 
 
 def _directory_was_read(channel: str, contacts_created: int) -> dg.AssetMaterialization:

@@ -6,10 +6,12 @@ is caught.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove, prove_times
+from ventros_pipeline.crm.limits import allowed_days
 from ventros_pipeline.importer import archived_times
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.partitions import Span, spans
@@ -34,8 +36,10 @@ def _ask_once_a_channel(proof: Proof) -> Ask:
 
 
 def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
-    said = archived_times(pipeline.archive, span.channel, span.days)
-    return prove_times(pipeline.engine, pipeline.channel(span.channel), span.days, said)
+    channel = pipeline.channel(span.channel)
+    days = allowed_days(span.days, channel.max_days, datetime.now(UTC).date())
+    said = archived_times(pipeline.archive, span.channel, days)
+    return prove_times(pipeline.engine, channel, days, said)
 
 
 def _check(asset: dg.AssetsDefinition, proof: Proof, ask: Ask) -> dg.AssetChecksDefinition:
@@ -43,6 +47,9 @@ def _check(asset: dg.AssetsDefinition, proof: Proof, ask: Ask) -> dg.AssetChecks
     def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
         keys = context.op_execution_context.partition_keys
         findings = [ask(pipeline, span, context.run.run_id) for span in spans(keys)]
+        for finding in findings:
+            if finding.found:
+                pipeline.note_failure(finding.channel, f"check {proof.name}: {proof.repair}")
         return _result(proof, findings)
 
     return check

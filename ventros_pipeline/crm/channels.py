@@ -40,6 +40,8 @@ class Channel:
         user_id: the project's owner, who stands in `messages.user_id`.
         agent_id: who gets every imported message.
         session_timeout: gap above which a message opens a new session.
+        max_days: how many days back an import may reach, today included; None is no limit.
+        max_per_chat: how many messages of each chat it may take; None is no limit.
         contact_names: when an import changes a contact's name (`load/rename_contacts.sql`); not
             the CRM's, but set by who imports.
     """
@@ -57,6 +59,8 @@ class Channel:
     base_url: str
     session: str
     auth: Mapping[str, Any] = field(repr=False)
+    max_days: int | None = None
+    max_per_chat: int | None = None
     contact_names: Literal["never", "if-raw", "always"] = "if-raw"
 
     @property
@@ -141,7 +145,7 @@ def add_channel(
         raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
     with engine.begin() as connection:
         owner = _project(connection, project)
-        agent_id = _agent(connection, owner, agent) if agent else HISTORY_AGENT
+        agent_id = agent_named(connection, owner, agent) if agent else HISTORY_AGENT
         channel_id = _save(
             connection,
             {
@@ -193,7 +197,8 @@ def _project(connection: Connection, wanted: str | None) -> RowMapping:
     return rows[0]
 
 
-def _agent(connection: Connection, owner: RowMapping, name: str) -> UUID:
+def agent_named(connection: Connection, owner: Mapping[Any, Any], name: str) -> UUID:
+    """Return the agent of a project (`id`, `tenant_id`) by name; it is made where there is none."""
     found = connection.execute(
         sa.text(
             "SELECT id FROM agents WHERE project_id = :project AND name = :name "
@@ -238,4 +243,6 @@ def _channel(row: RowMapping) -> Channel:
         base_url=(config.get("base_url") or "").rstrip("/"),
         session=session,
         auth=config.get("auth") or {},
+        max_days=row["max_days"],
+        max_per_chat=row["max_per_chat"],
     )

@@ -1,23 +1,59 @@
 """What a person should look at in the CRM, and what to do about it. Nothing here changes a row.
 
-What belongs here: the complaints that a channel's data gives rise to, each with a plan. What does
-not: the proofs that every import must pass (`checks.py`).
+What belongs here: the complaints that a database, a WAHA session and a channel's data give rise to,
+each with a plan. What does not: the proofs that every import must pass (`checks.py`), and asking
+WAHA (`waha/health.py`).
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.transform import phones
+from ventros_pipeline.waha.health import Health
 
 SAMPLE = 20
+# The oldest Postgres that the tests run on.
+POSTGRES = 15
+# A message may be a day in the future and no more; limits of requests are kept by the minute.
+CLOCK_SECONDS = 30.0
+# An archived day is written beside the old one before it takes its place.
+FREE_BYTES = 2**30
+_READ, _ADD, _WRITE = ("SELECT",), ("SELECT", "INSERT"), ("SELECT", "INSERT", "UPDATE")
+# What an import does with the CRM's tables; sql/roles/create_importer.sql grants exactly this.
+NEEDS = {
+    "projects": _READ,
+    "pipelines": _READ,
+    "pipeline_statuses": _READ,
+    "agents": _ADD,
+    "outbox_events": _ADD,
+    "channels": _WRITE,
+    "contacts": _WRITE,
+    "contact_custom_fields": _WRITE,
+    "contact_pipeline_statuses": _WRITE,
+    "chats": _WRITE,
+    "messages": _WRITE,
+    "trackings": _WRITE,
+    "message_enrichments": _WRITE,
+    "sessions": (*_WRITE, "DELETE"),
+    "agent_sessions": (*_WRITE, "DELETE"),
+    "message_groups": (*_WRITE, "DELETE"),
+}
+# Types that hold the same values for us.
+_FAMILIES = (("character varying|varchar|text", "text"), ("bigint|integer", "integer"))
 
 
 @dataclass(frozen=True)
@@ -49,6 +85,152 @@ def examine(engine: Engine, channel: Channel) -> list[Complaint]:
         _unresolved(engine, channel),
     )
     return [complaint for complaint in complaints if complaint.found]
+
+
+def examine_database(engine: Engine, archive: Path) -> list[Complaint]:
+    """Look for what keeps any import from going well: the database, its clock, the archive's disk.
+
+    Args:
+        archive: the folder of the archive, which may not be there yet.
+    """
+    complaints = (
+        _pending(engine),
+        _other_columns(engine),
+        _lacking(engine),
+        _not_unique(engine),
+        _old_server(engine),
+        _clock(engine),
+        _disk(archive),
+    )
+    return [complaint for complaint in complaints if complaint.found]
+
+
+def facts_of_database(engine: Engine) -> dict[str, str]:
+    """Say which server this is, and whose schema."""
+    state = migrate.status(engine)
+    embedded = "host" in engine.url.query and engine.url.host is None
+    return {
+        "postgres": f"{_server(engine)}{' (embedded or by socket)' if embedded else ''}",
+        "crm": state.crm,
+        "migrated": state.current or "never",
+    }
+
+
+def complaints_of(health: Health) -> list[Complaint]:
+    """Say what is wrong with a WAHA session in the words of this room."""
+    return [
+        Complaint(problem.name, problem.says, 1, [problem.cure], needs_a_person=problem.hinders)
+        for problem in health.problems
+    ]
+
+
+def _pending(engine: Engine) -> Complaint:
+    pending = migrate.status(engine).pending
+    return Complaint(
+        "migrations_pending",
+        "The database lacks what this version needs.",
+        len(pending),
+        ["as the owner of the CRM's tables: ventros db migrate"],
+    )
+
+
+def _other_columns(engine: Engine) -> Complaint:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(read_sql("doctor/list_columns.sql")).fetchall()
+    there = {(table, column): _family(kind) for table, column, kind in rows}
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    wrong = []
+    for table in tables.metadata.sorted_tables:
+        for column in table.columns if table.name in NEEDS else ():
+            wanted = _family(column.type.compile(dialect).lower())
+            found = there.get((table.name, column.name), "missing")
+            if there and found != wanted:
+                wrong.append(f"public.{table.name}.{column.name} is {found}, expected {wanted}")
+    return Complaint(
+        "crm_is_other",
+        "Tables of the CRM are not what this version was written for.",
+        len(wrong),
+        [*wrong[:SAMPLE], "use a version of ventros-pipeline that knows this CRM, or tell us"],
+    )
+
+
+def _family(kind: str) -> str:
+    """Return the name of a type without its length, the same for types that hold the same."""
+    name = re.sub(r"\(\d+(, *\d+)?\)", "", kind)
+    for pattern, family in _FAMILIES:
+        name = re.sub(rf"^(?:{pattern})\b", family, name)
+    return name
+
+
+def _lacking(engine: Engine) -> Complaint:
+    wanted = [(table, privilege) for table, needs in NEEDS.items() for privilege in needs]
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            read_sql("doctor/lacking_privileges.sql"),
+            {"tables": [t for t, _ in wanted], "privileges": [p for _, p in wanted]},
+        ).fetchall()
+    return Complaint(
+        "privileges_lacking",
+        "This role may not do everything that an import does.",
+        len(rows),
+        [
+            *(f"{table}: {privilege}" for table, privilege in rows[:SAMPLE]),
+            "as the owner of the CRM's tables run sql/roles/create_importer.sql, and connect as "
+            "ventros_importer",
+        ],
+    )
+
+
+def _not_unique(engine: Engine) -> Complaint:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(read_sql("doctor/unique_messages.sql"))
+        missing = found.first() is None
+    return Complaint(
+        "messages_not_unique",
+        "The unique index on messages (channel_id, channel_message_id) is missing or invalid.",
+        int(missing),
+        ["let the CRM apply its migration 000052, which creates it"],
+    )
+
+
+def _server(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.exec_driver_sql("SHOW server_version").scalar())
+
+
+def _old_server(engine: Engine) -> Complaint:
+    version = _server(engine)
+    return Complaint(
+        "postgres_is_old",
+        f"Postgres {version} is older than any that this version is tested with.",
+        int(int(re.split(r"\D", version)[0]) < POSTGRES),
+        [f"update it to {POSTGRES} or later"],
+        needs_a_person=False,
+    )
+
+
+def _clock(engine: Engine) -> Complaint:
+    with engine.connect() as connection:
+        before = time.time()
+        there = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar()
+        difference = abs(float(there or 0) - (before + time.time()) / 2)
+    return Complaint(
+        "clocks_differ",
+        f"The clocks of this machine and of the database are {difference:.0f} s apart.",
+        int(difference > CLOCK_SECONDS),
+        ["let both follow a time server"],
+    )
+
+
+def _disk(archive: Path) -> Complaint:
+    folder = next(f for f in (archive, *archive.parents) if f.exists())
+    free = shutil.disk_usage(folder).free
+    return Complaint(
+        "archive_disk_is_full",
+        f"The disk of the archive has {free / 2**20:,.0f} MB left.",
+        int(free < FREE_BYTES),
+        ["free some space, or give VENTROS_HOME a larger disk"],
+    )
 
 
 def _messages_twice(engine: Engine, channel: Channel) -> Complaint:

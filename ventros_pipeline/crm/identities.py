@@ -146,10 +146,36 @@ def _identify(cursor: Cursor[Any], channel: Channel, wanted: pl.DataFrame) -> li
             person.addresses.add(address)
             person.has_chat = person.has_chat or address in with_chat
             person.chat_id = person.chat_id or chat
-    for person in people.values():
-        if person.has_chat and person.chat_id is None:
-            person.chat_id = ids.chat_id(str(channel.project_id), person.canonical)
+    _find_chats(cursor, channel, [p for p in people.values() if p.has_chat and not p.chat_id])
+    _open_chats(cursor, channel, [p for p in people.values() if p.has_chat and not p.chat_id])
     return list(people.values())
+
+
+def _find_chats(cursor: Cursor[Any], channel: Channel, people: Sequence[Person]) -> None:
+    """Give people the conversation that the CRM has with them already."""
+    groups = [p.canonical if p.canonical.endswith(GROUP_SUFFIX) else None for p in people]
+    contacts = [person.contact_id for person in people]
+    cursor.execute(
+        read_sql("load/find_chats.sql"),
+        {"project_id": channel.project_id, "contacts": contacts, "groups": groups},
+    )
+    found: dict[str, str] = dict(cursor.fetchall())
+    for person in people:
+        person.chat_id = found.get(person.contact_id)
+
+
+def _open_chats(cursor: Cursor[Any], channel: Channel, people: Sequence[Person]) -> None:
+    """Give people a conversation of their own.
+
+    The one by their address may have stayed with a contact that this address has left.
+    """
+    project = str(channel.project_id)
+    wanted = {person.contact_id: ids.chat_id(project, person.canonical) for person in people}
+    cursor.execute(read_sql("identity/taken_chats.sql"), {"chats": list(wanted.values())})
+    taken = {chat for (chat,) in cursor.fetchall()}
+    for person in people:
+        chat = wanted[person.contact_id]
+        person.chat_id = ids.chat_id(project, person.contact_id) if chat in taken else chat
 
 
 def _spellings(address: str) -> list[str]:

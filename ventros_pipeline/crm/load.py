@@ -18,12 +18,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from psycopg import Cursor
+from psycopg import Cursor, errors
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
+from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.identity import Evidence
@@ -69,6 +70,11 @@ ABSENCE_SCHEMA = pl.Schema(
 
 class ConcurrentWriteError(Exception):
     """The CRM's own writer stored one of these messages a moment ago; the window is tried again."""
+
+
+# The CRM writes without our locks. When both wait for each other Postgres ends one of us, and a
+# chat of another project may take an external id in between; nothing was kept, and it goes again.
+_IN_THE_WAY = (ConcurrentWriteError, errors.DeadlockDetected, errors.UniqueViolation)
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def load_window(
         try:
             with transaction(engine, channel) as cursor:
                 return _load(cursor, channel, window, run_id)
-        except ConcurrentWriteError:
+        except _IN_THE_WAY:
             if not left:
                 raise
     raise ValueError("attempts must be at least 1")
@@ -186,6 +192,9 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     loaded = Loaded()
     kept = window.judged.kept
     people, loaded.contacts_created = resolve_people(cursor, channel, _wanted(kept), run_id)
+    values = load_values(channel, run_id)
+    if find_live_rows(cursor, channel):
+        yield_to_live_rows(cursor, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     copy_frame(cursor, merged.rows, "staged_rows")
     # Never edited is before any edit, and polars has no -infinity.
@@ -194,7 +203,6 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     copy_frame(cursor, staged, "staged_messages")
     copy_frame(cursor, window.absences, "staged_absences")
     cursor.execute(read_sql("load/analyze_staging.sql"))
-    values = load_values(channel, run_id)
     loaded.sessions_created = _write(cursor, values)
     cursor.execute(read_sql("load/find_evidence.sql"), values)
     loaded.evidence_found = cursor.rowcount
@@ -239,45 +247,78 @@ def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
         # The CRM stores a Go duration.
         "timeout_ns": channel.session_timeout // timedelta(microseconds=1) * 1000,
         "run_id": run_id,
+        # Only those that stand in this window's people; a reading of the lists takes all.
+        "all_groups": False,
     }
 
 
 def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
     """Run the loader's statements in order; return the sessions made."""
-    for statement in (
+    _run(
+        cursor,
+        values,
         "adopt_messages",
         "fill_marks",
         "resolve_messages",
+        "rename_taken",
         "upsert_places",
         "judge_revokes",
         "tombstone_messages",
         "lift_tombstones",
         "touch_sessions",
         "plan_sessions",
-    ):
-        cursor.execute(read_sql(f"load/{statement}.sql"), values)
-    cursor.execute("SELECT count(*) FROM staged_messages WHERE is_new")
-    expected = _scalar(cursor)
-    cursor.execute(read_sql("load/upsert_sessions.sql"), values)
-    sessions_created = _scalar(cursor)
-    cursor.execute(read_sql("load/insert_messages.sql"), values)
-    if cursor.rowcount != expected:
-        raise ConcurrentWriteError(
-            f"{expected - cursor.rowcount} messages were written by another process meanwhile; "
-            "nothing of this window was kept; run the same days again"
-        )
-    for statement in (
+    )
+    sessions_created = _insert(cursor, values)
+    _run(
+        cursor,
+        values,
+        "note_moves",
         "update_messages",
         "move_messages",
         "delete_sessions",
+        "record_clicks",
         "link_replies",
         "touch_contacts",
         "enter_pipeline",
         "touch_chats",
+        "update_groups",
         "advance_watermark",
-    ):
-        cursor.execute(read_sql(f"load/{statement}.sql"), values)
+    )
     return sessions_created
+
+
+def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
+    """Insert sessions and messages; what the CRM stored meanwhile is adopted, and nothing redone.
+
+    Trying the whole window again was not enough: beside four busy writers each try met another row.
+    What is inserted holds its ids from here on, and what was skipped is there to be adopted, so
+    once more is enough.
+    """
+    cursor.execute(read_sql("load/upsert_sessions.sql"), values)
+    sessions_created = _scalar(cursor)
+    _run(cursor, values, "insert_messages")
+    if not _skipped(cursor):
+        return sessions_created
+    _run(cursor, values, "adopt_messages", "resolve_skipped")
+    if left := _skipped(cursor):
+        raise ConcurrentWriteError(
+            f"{left} messages were written and deleted again by another process meanwhile; "
+            "nothing of this window was kept; run the same days again"
+        )
+    cursor.execute("DELETE FROM planned_sessions")
+    _run(cursor, values, "upsert_places", "tombstone_messages", "touch_sessions", "plan_sessions")
+    cursor.execute(read_sql("load/upsert_sessions.sql"), values)
+    return sessions_created + _scalar(cursor)
+
+
+def _skipped(cursor: Cursor[Any]) -> int:
+    cursor.execute(read_sql("load/find_skipped.sql"))
+    return _scalar(cursor)
+
+
+def _run(cursor: Cursor[Any], values: dict[str, Any], *statements: str) -> None:
+    for statement in statements:
+        cursor.execute(read_sql(f"load/{statement}.sql"), values)
 
 
 def _account(
@@ -357,7 +398,8 @@ def save_directory(
     """Store what WAHA lists now, and make the contacts and chats of the listed conversations.
 
     Args:
-        entries: `address`, `has_chat`, `book_name`, `push_name`, `subject`.
+        entries: `address`, `has_chat`, `book_name`, `push_name`, `subject`, `members` (JSON text of
+            a list of `{address, is_admin}`, or null).
         evidence: what the lists say of who is whom.
         wanted: `identities.WANTED_SCHEMA` of the conversations that the channel imports.
 
@@ -376,6 +418,7 @@ def save_directory(
                 "book_names": entries["book_name"].to_list(),
                 "push_names": entries["push_name"].to_list(),
                 "subjects": entries["subject"].to_list(),
+                "members": entries["members"].to_list(),
             },
         )
         _, created = resolve_people(cursor, channel, wanted, run_id)
@@ -390,3 +433,10 @@ def save_directory(
             },
         )
         return created
+
+
+def update_groups(engine: Engine, channel: Channel, run_id: str) -> None:
+    """Bring subjects and members of the project's groups up to what was listed last."""
+    with transaction(engine, channel) as cursor:
+        values = {**load_values(channel, run_id), "all_groups": True}
+        cursor.execute(read_sql("load/update_groups.sql"), values)

@@ -141,7 +141,11 @@ def settle_people(
             return Settled()
         if _plan(cursor, channel).is_empty:
             return Settled()
+        # Remembered below, with what follows from it: cut off in between, evidence that is known
+        # would not be compared again.
+        cursor.connection.rollback()
     with _alone(engine, channel, run_id) as movement:
+        save_evidence(movement.cursor, channel, evidence or ())
         return movement.settle()
 
 
@@ -182,6 +186,27 @@ def join_contacts(engine: Engine, channel: Channel, one: str, other: str, run_id
         first, second = sorted(addresses)
         said = Evidence(first, second, identity.OPERATOR, datetime.now(UTC))
         save_evidence(movement.cursor, channel, [said])
+        return movement.settle()
+
+
+def meet_contacts(engine: Engine, channel: Channel, run_id: str) -> Settled:
+    """Let contacts that the CRM made for numbers of ours take the place of our contacts.
+
+    Both sides may make a contact of one number at the same moment, and nothing in the CRM's tables
+    forbids it. The CRM's stays, because its webhook goes on writing on it.
+    """
+    project = {"project_id": channel.project_id}
+    with _cursor(engine) as cursor:
+        cursor.execute(read_sql("identity/find_twins.sql"), project)
+        if not cursor.rowcount:
+            return Settled()
+    with _alone(engine, channel, run_id) as movement:
+        movement.run("find_twins")
+        for contact, address in movement.cursor.fetchall():
+            own = f"{contact}{identity.CONTACT_SUFFIX}"
+            movement.run("know_contact", {"contact_id": contact, "address": own})
+            said = Evidence(own, address, identity.CRM, datetime.now(UTC))
+            save_evidence(movement.cursor, channel, [said])
         return movement.settle()
 
 
@@ -279,6 +304,8 @@ class _Movement:
                 merged += len(plan.merges)
             else:
                 self.grow(plan.grown)
+        values = {**load_values(self.channel, self.run_id), "all_groups": True}
+        self.cursor.execute(read_sql("load/update_groups.sql"), values)
         return Settled(merged, split)
 
     def address_of(self, contact: str) -> str:
@@ -446,7 +473,13 @@ class _Movement:
             self.cursor.execute("TRUNCATE touched_contacts, planned_sessions")
             self.run("touch_sessions")
             values = load_values(channel, self.run_id)
-            for name in ("plan_sessions", "upsert_sessions", "move_messages", "delete_sessions"):
+            for name in (
+                "plan_sessions",
+                "upsert_sessions",
+                "move_messages",
+                "delete_sessions",
+                "record_clicks",
+            ):
                 self.cursor.execute(read_sql(f"load/{name}.sql"), values)
 
     def _store(self, moves: Sequence[Move], *, undo: bool) -> None:
@@ -469,6 +502,12 @@ class _Movement:
                     ids.chat_id(str(self.channel.project_id), move.taker) if needs_chat else None
                 )
             )
+        # Two givers may part with addresses of one person, to different takers for now.
+        takers = {address: move.taker for move in moves for address in move.addresses}
+        for person in persons.values():
+            for address in person.addresses:
+                takers.setdefault(address, person.contact_id)
+            person.addresses = {a for a in person.addresses if takers[a] == person.contact_id}
         self._store_persons(list(persons.values()))
 
     def _store_persons(self, persons: list[Person]) -> None:

@@ -279,6 +279,11 @@ class Account:
         """Return one contact by any form of its id."""
         return self._by_contact.get(to_shown(to_jid(contact_id)))
 
+    def picture(self, contact_id: str) -> bytes:
+        """Return where a contact's picture is, as JSON text; `null` when nothing is known of it."""
+        face = self._faces.get(to_shown(to_jid(contact_id)))
+        return face.picture if face else b"null"
+
     def lids(self) -> list[tuple[str, str]]:
         """Return the LID table in insertion order."""
         with self.lock:

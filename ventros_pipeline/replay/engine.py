@@ -161,6 +161,7 @@ ROUTES = (
     Route("GET", "/api/{session}/chats/{chat_id}/messages/{message_id}", "message"),
     Route("GET", "/api/files/{session}/{file}", "file"),
     Route("GET", "/api/contacts/all", "contacts"),
+    Route("GET", "/api/contacts/profile-picture", "profile_picture"),
     Route("GET", "/api/contacts", "contact"),
     Route("GET", "/api/{session}/contacts/{contact_id}", "contact"),
     Route("GET", "/api/{session}/lids", "lids"),
@@ -420,6 +421,15 @@ class Engine:
 
     def _contact(self, contact_id: str) -> bytes | None:
         return self.account.contact(contact_id)
+
+    async def profile_picture(self, call: Call) -> Answer:
+        """Say where a contact's picture is; null where WhatsApp shows none."""
+        call.session  # noqa: B018 - raises when nobody named one
+        contact_id = call.query.text("contactId") or ""
+        call.query.boolean("refresh", False)
+        call.query.done()
+        await self._working(call, store=False)
+        return Answer(b'{"profilePictureURL":%s}' % self.account.picture(contact_id))
 
     async def lids(self, call: Call) -> Answer:
         """List LID mappings; 100 by default."""

@@ -20,6 +20,7 @@ CONTACT_SUFFIX = "@contact"
 
 # Who says that two addresses are one person, the most trustworthy first.
 OPERATOR = "operator"
+CRM = "crm"
 SOURCES = (
     OPERATOR,  # a person said so
     "lids",  # WAHA's table of LIDs
@@ -27,6 +28,7 @@ SOURCES = (
     "groups",  # participants of groups
     "messages",  # the `…Alt` fields of a message
     "stanzas",  # one incoming stanza id, seen under both addresses
+    CRM,  # a contact of the CRM carries the number
 )
 _RANKS = {source: rank for rank, source in enumerate(SOURCES)}
 

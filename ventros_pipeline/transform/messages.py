@@ -10,6 +10,7 @@ under two addresses, and the result is the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,11 @@ CONTENT = [
     "ad",
     "details",
 ]
+
+# The name on a vCard, which may stand in a group (`item1.FN`) and have parameters.
+_FORMATTED_NAME = re.compile(
+    r"^(?:[\w-]+\.)?FN(?:;[^:\r\n]*)?:([^\r\n]*)", re.MULTILINE | re.IGNORECASE
+)
 
 LISTS = ["mentions", "vcards"]
 FLAGS = ["forwarded", "edited"]
@@ -319,6 +325,7 @@ def _metadata_of(row: dict[str, Any]) -> str:
         seconds=row["media_seconds"],
         sha256=row["media_sha256"],
     )
+    details = _parsed(row["details"])
     untrusted = None if row["time_trusted"] else row["time_problem"]
     members = _present(
         ack=row["ack"],
@@ -326,6 +333,7 @@ def _metadata_of(row: dict[str, Any]) -> str:
         chat=row["address"],
         sender=row["sender"],
         location=location or None,
+        contact=_contact(row["vcards"], details),
         contacts=row["vcards"] or None,
         filename=row["media_filename"],
         media=media or None,
@@ -333,11 +341,22 @@ def _metadata_of(row: dict[str, Any]) -> str:
         forwarded=row["forwarded"] or None,
         edited=row["edited"] or None,
         ad=_parsed(row["ad"]),
-        details=_parsed(row["details"]),
+        details=details,
         timestamp_problem=untrusted,
         timestamp_raw=row["timestamp_raw"] if untrusted else None,
     )
     return msgspec.json.encode(members).decode()
+
+
+def _contact(vcards: list[str] | None, details: object) -> dict[str, object] | None:
+    """Return the first card as the CRM has it; `contacts` holds all of them."""
+    if not vcards:
+        return None
+    named = details.get("name") if isinstance(details, dict) and len(vcards) == 1 else None
+    written = _FORMATTED_NAME.search(vcards[0])
+    return _present(
+        display_name=named or (written[1].strip() or None if written else None), vcard=vcards[0]
+    )
 
 
 def _present(**members: object) -> dict[str, object]:

@@ -60,6 +60,7 @@ _LISTING_PAGE = 500
 _FLAPS = 3
 _FLAP_SECONDS = 3.0
 _ERROR_BODY = 64 * 1024
+_LONGEST_URL = 2048
 
 _SESSION = "/api/sessions/{session}"
 _VERSION = "/api/server/version"
@@ -68,6 +69,7 @@ _CHATS = "/api/{session}/chats"
 _MESSAGES = "/api/{session}/chats/{chatId}/messages"
 _MESSAGE = "/api/{session}/chats/{chatId}/messages/{messageId}"
 _CONTACTS = "/api/contacts/all"
+_PICTURE = "/api/contacts/profile-picture"
 _LIDS = "/api/{session}/lids"
 _LID = "/api/{session}/lids/{lid}"
 _GROUPS = "/api/{session}/groups"
@@ -255,6 +257,10 @@ class WahaClient:
             me=_me(session.get("me")),
         )
 
+    def session_info(self) -> dict[str, Any]:
+        """Return the session as WAHA describes it, with its configuration; it may hold secrets."""
+        return self._object(_SESSION)
+
     def chats(self) -> list[dict[str, Any]]:
         """List every chat as the engine describes it (`merge=false`: LID halves on their own)."""
         return self._listing(_CHATS, {"merge": "false", "sortBy": "id", "sortOrder": "asc"}, "id")
@@ -294,6 +300,25 @@ class WahaClient:
             ) from None
         phone = normalise(_text(answer.get("pn")) or "")
         return phone if phone and kind_of(phone) is AddressKind.PERSON else None
+
+    def profile_picture(self, address: str) -> str | None:
+        """Ask where the profile picture of a person is; None when WhatsApp shows none.
+
+        WAHA keeps an answer for a day, and asking WhatsApp more often is answered with a ban on
+        asking; so it is never told to refresh.
+        """
+        params = {"session": self.server.session, "contactId": address, "refresh": "false"}
+        try:
+            answer = self._get(_PICTURE, self._one_or_none, params) or {}
+        except WahaProtocolError as error:
+            if error.status != 404:
+                raise
+            return None
+        url = _text(answer.get("profilePictureURL"))
+        # It is shown in a browser: anything but a web address is none.
+        if url is None or len(url) > _LONGEST_URL or not re.fullmatch(r"https?://\S+", url):
+            return None
+        return url
 
     def groups(self) -> list[dict[str, Any]]:
         """List every group with its participants; a list on every engine.

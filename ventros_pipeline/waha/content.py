@@ -496,6 +496,10 @@ def _live(c: Json) -> Json:
     }
 
 
+def _document(c: Json) -> Json:
+    return {"pages": integer(pick(c, "pageCount"))}
+
+
 def _call(c: Json) -> Json:
     return {
         "outcome": pick(c, "callOutcome", "subtype"),
@@ -540,6 +544,7 @@ _DETAILS: dict[str, Callable[[Json], Json]] = {
     "contact": _contact,
     "contacts": _contact,
     "live_location": _live,
+    "document": _document,
     "call": _call,
     "notification": _notification,
     "album": _album,

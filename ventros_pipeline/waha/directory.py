@@ -22,6 +22,7 @@ class Entry:
         book_name: name in the phone's address book.
         push_name: what the person calls itself.
         subject: a group's title.
+        members: who stands in a group, and whether as an admin; null when no list says.
     """
 
     address: str
@@ -29,6 +30,7 @@ class Entry:
     book_name: str | None = None
     push_name: str | None = None
     subject: str | None = None
+    members: dict[str, bool] | None = None
 
 
 @dataclass
@@ -111,8 +113,11 @@ def _add_group(directory: Directory, row: Mapping[str, Any]) -> None:
     if address is None:
         return
     subject = row.get("subject") or row.get("Name") or row.get("name")
-    directory.entry(address).subject = _text(subject)
+    entry = directory.entry(address)
+    entry.subject = _text(subject)
     for member in _members(row):
+        if name := address_of(member.get("id") or member.get("JID")):
+            entry.members = {**(entry.members or {}), name: _is_admin(member)}
         for other in ("lid", "phoneNumber", "pn", "LID", "PhoneNumber", "jid"):
             directory.pair(member.get("id") or member.get("JID"), member.get(other), "groups")
 
@@ -122,6 +127,12 @@ def _members(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     holder = metadata if isinstance(metadata, Mapping) else row
     members = holder.get("participants") or holder.get("Participants") or []
     return (member for member in members if isinstance(member, Mapping))
+
+
+def _is_admin(member: Mapping[str, Any]) -> bool:
+    """Read `admin` (NOWEB: null, `admin`, `superadmin`) or the other engines' flags."""
+    flags = ("isAdmin", "isSuperAdmin", "IsAdmin", "IsSuperAdmin")
+    return _text(member.get("admin")) is not None or any(member.get(f) is True for f in flags)
 
 
 def _text(value: object) -> str | None:

@@ -16,6 +16,7 @@ ASSETS = {
     "raw_messages": ("1_read", ["channel", "date"], ["channel_directory"]),
     "crm_messages": ("2_load", ["channel", "date"], ["raw_messages"]),
     "message_media": ("2_load", ["channel"], ["crm_messages"]),
+    "media_enrichment": ("2_load", ["channel"], ["crm_messages", "message_media"]),
     "import_report": ("3_report", ["channel"], ["crm_messages"]),
 }
 JOBS = {
@@ -53,7 +54,7 @@ def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
     assert loaded.stdout.split() == sorted(ASSETS)
 
 
-def test_the_assets_are_these_five(defs: dg.Definitions) -> None:
+def test_the_assets_are_these(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     found = {}
     for key in graph.get_all_asset_keys():

@@ -29,7 +29,7 @@ KNOW_LID = f"""
 PLANT = """
     INSERT INTO messages
     SELECT (jsonb_populate_record(m, jsonb_build_object(
-        'id', '5a1e0000-0000-4000-8000-000000000000', 'source', 'webhook',
+        'id', '5a1e0000-0000-4000-8000-000000000000', 'source', 'history_import',
         'channel_message_id', CAST(:waha_id AS text)
     ))).*
     FROM messages AS m WHERE m.channel_message_id LIKE '%3EB0000A'

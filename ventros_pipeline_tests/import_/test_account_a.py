@@ -414,6 +414,7 @@ def test_a_second_import_rewrites_nothing(
     tables = (
         "messages",
         "sessions",
+        "agent_sessions",
         "contacts",
         "contact_custom_fields",
         "chats",

@@ -93,6 +93,13 @@ def state(world: World) -> dict[str, list[dict[str, Any]]]:
             "SELECT to_jsonb(s) - '{version,created_at,updated_at}'::text[] AS row "
             "FROM sessions AS s ORDER BY id"
         ),
+        "agents": world.rows(
+            "SELECT to_jsonb(a) - '{created_at,updated_at}'::text[] AS row "
+            "FROM agent_sessions AS a ORDER BY id"
+        ),
+        "clicks": world.rows(
+            "SELECT to_jsonb(t) - '{updated_at}'::text[] AS row FROM trackings AS t ORDER BY id"
+        ),
         "events": world.rows("SELECT id, contact_id FROM contact_events ORDER BY id"),
         "fields": world.rows(
             "SELECT contact_id, field_key, field_value FROM contact_custom_fields "
@@ -316,6 +323,41 @@ def test_an_incoming_stanza_under_both_addresses_is_evidence_and_a_broadcast_is_
     assert [row["phone"] for row in live_contacts(world)] == ["+5511980000001", "+5511980000002"]
     assert world.value("SELECT count(*) FROM messages WHERE deleted_at IS NULL") == 3
     assert world.rows("SELECT sources FROM history_sync.merges") == [{"sources": ["stanzas"]}]
+    world.assert_proved()
+
+
+def test_a_row_that_left_with_its_address_makes_room_for_the_message_under_the_other(
+    world: World, replay: Serve, tmp_path: Path
+) -> None:
+    """The row of a broadcast to both addresses of one person stays with the one it was read under.
+
+    The other's message then had the same id, and its days could never be loaded again.
+    """
+    to_both = [
+        (ANA_LID, message(ANA_LID, "CAST", MORNING, from_me=True)),
+        (ANA, message(ANA, "P1", MORNING + 1)),
+    ]
+    replay(write_account(tmp_path / "first", to_both, lids={ANA_LID: ANA}))
+    world.import_days()
+    replay(write_account(tmp_path / "second", [(ANA, message(ANA, "CAST", MORNING, from_me=True))]))
+    world.import_days(now=world.now + timedelta(minutes=1))
+    assert world.value("SELECT count(*) FROM messages") == 2
+    project = world.channel.project_id
+    one, other = sorted([ANA_LID, ANA_PHONE])
+    world.execute(
+        "INSERT INTO history_sync.separations (project_id, one, other) VALUES (:p, :one, :other)",
+        p=project,
+        one=one,
+        other=other,
+    )
+    assert settle_people(world.engine, world.channel, str(uuid4())) == Settled(split=1)
+    for minutes in (2, 3):
+        world.import_days(now=world.now + timedelta(minutes=minutes))
+        found = world.rows(
+            "SELECT k.address FROM messages AS m JOIN history_sync.message_keys AS k "
+            "ON k.message_id = m.id WHERE k.stanza_id = 'CAST' AND m.deleted_at IS NULL ORDER BY 1"
+        )
+        assert [row["address"] for row in found] == [ANA_LID, ANA_PHONE]
     world.assert_proved()
 
 

@@ -131,6 +131,7 @@ def load(world: World, windows: Sequence[list[date]]) -> None:
         "history_sync.balance",
         "history_sync.message_keys",
         "messages",
+        "agent_sessions",
         "sessions",
         "history_sync.people",
         "contact_custom_fields",

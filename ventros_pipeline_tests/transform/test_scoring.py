@@ -28,7 +28,8 @@ BOTH_WAYS = {
     "other_countries",
     "own_number",
     "lid_without_evidence",
-    *(f"lid_by_{source}" for source in identity.SOURCES),
+    # The CRM says whose contact a number is, nothing of LIDs.
+    *(f"lid_by_{source}" for source in identity.SOURCES if source != identity.CRM),
 }
 NEVER_SAME = {
     "other_area_code",

@@ -1,0 +1,5 @@
+-- A picture that somebody has set meanwhile stays.
+UPDATE public.contacts
+SET profile_picture_url = coalesce(%(url)s::text, profile_picture_url),
+    profile_picture_fetched_at = %(fetched_at)s, version = version + 1, updated_at = now()
+WHERE id = %(contact_id)s AND deleted_at IS NULL AND coalesce(profile_picture_url, '') = ''

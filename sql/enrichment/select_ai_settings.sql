@@ -1,0 +1,3 @@
+SELECT config -> 'ai_processing', coalesce(ai_enabled, false)
+FROM public.channels
+WHERE id = %(channel_id)s

@@ -1,0 +1,37 @@
+"""Profile pictures of contacts: who has none, and what was found.
+
+What belongs here: the queue. What does not: asking (`waha/client.py`); the picture itself is never
+fetched, for the CRM shows it from where it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.sql import read_sql
+
+
+def next_contacts(engine: Engine, channel: Channel, *, limit: int) -> list[tuple[str, str]]:
+    """Return contacts without a picture and the address to ask for, longest unasked first."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            read_sql("avatars/next_contacts.sql"),
+            {
+                "channel_id": channel.id,
+                "project_id": channel.project_id,
+                "max_contacts": limit,
+            },
+        )
+        return [(contact, address) for contact, address in rows]
+
+
+def save_avatar(engine: Engine, contact_id: str, url: str | None, fetched_at: datetime) -> None:
+    """Store where a contact's picture is, or only that it was asked for."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            read_sql("avatars/save_avatar.sql"),
+            {"contact_id": contact_id, "url": url, "fetched_at": fetched_at},
+        )

@@ -1,0 +1,346 @@
+"""A CRM that was there before: its owner migrates it, a role that may do little imports into it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from ventros_pipeline.crm import doctor, media, merging
+from ventros_pipeline.crm.channels import add_channel
+from ventros_pipeline.crm.courtesy import PostgresCourtesy
+from ventros_pipeline.crm.database import connect
+from ventros_pipeline.crm.embedded import EmbeddedServer
+from ventros_pipeline.crm.migrate import migrate, status
+from ventros_pipeline.crm.sql import read_sql, sql_dir
+from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline.waha.courtesy import Limits
+from ventros_pipeline_tests.conftest import fresh_database
+from ventros_pipeline_tests.crm.catalog import catalog
+from ventros_pipeline_tests.import_.test_live_writer import ANA, ANA_LID, BIA, MORNING, deliver
+from ventros_pipeline_tests.import_.world import (
+    KEY,
+    KEY_VARIABLE,
+    World,
+    message,
+    new_world,
+    write_account,
+)
+
+CRM = Path(__file__).with_name("existing_crm.sql")
+SECURED = {
+    "projects",
+    "pipelines",
+    "pipeline_statuses",
+    "contacts",
+    "contact_pipeline_statuses",
+    "messages",
+    "sessions",
+    "webhook_subscriptions",
+    "channels",
+}
+_SECURITY = """
+    SELECT format('%s %s owner %s, rls %s, granted %s', relkind, relname, relowner::regrole,
+        relrowsecurity, relacl) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT format('%s %s %s %s', polrelid::regclass, polname, polroles::regrole[],
+        pg_get_expr(polqual, polrelid)) FROM pg_policy
+    UNION ALL
+    SELECT rolname FROM pg_roles"""
+
+
+def run_script(engine: Engine, script: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+
+
+@pytest.fixture
+def owner(postgres_server: EmbeddedServer) -> Iterator[Engine]:
+    """The owner of a CRM that nobody has migrated yet."""
+    with fresh_database(postgres_server.url) as url:
+        root = connect(url)
+        run_script(root, CRM.read_text(encoding="utf-8"))
+        with root.begin() as connection:
+            # The role is the server's, and may be there from a test before this one.
+            connection.exec_driver_sql(
+                "DO $$ BEGIN CREATE ROLE ventros_importer LOGIN; "
+                "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        engine = connect(root.url.set(username="ventros_owner"))
+        yield engine
+        engine.dispose()
+        root.dispose()
+
+
+@pytest.fixture
+def importer_role(owner: Engine) -> Iterator[Engine]:
+    """The role that imports, before it was given anything."""
+    engine = connect(owner.url.set(username="ventros_importer"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def importer(owner: Engine, importer_role: Engine) -> Engine:
+    """The role that imports, in the migrated CRM."""
+    migrate(owner)
+    run_script(owner, read_sql("roles/create_importer.sql"))
+    return importer_role
+
+
+@pytest.fixture
+def world(importer: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    return new_world(importer, tmp_path / "home", "http://127.0.0.1:9")
+
+
+def security(engine: Engine) -> set[str]:
+    with engine.connect() as connection:
+        return set(connection.scalars(text(_SECURITY)))
+
+
+def test_the_crm_of_these_tests_is_what_the_real_one_is(owner: Engine) -> None:
+    with owner.connect() as connection:
+        tables = connection.scalar(
+            text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        )
+        indexes = connection.scalar(
+            text("SELECT count(*) FROM pg_indexes WHERE tablename = 'messages'")
+        )
+        secured = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relrowsecurity")))
+    assert (tables, indexes, secured) == (42, 28, SECURED)
+    assert any("trigger_notify_outbox_event" in line for line in catalog(owner)["triggers"])
+
+
+def test_migrating_it_adds_history_sync_and_touches_nothing_else(owner: Engine) -> None:
+    before = catalog(owner), security(owner)
+    assert status(owner).crm == "existing"
+    applied = migrate(owner)
+    assert [file.name for file in applied if file.skipped] == ["0001_crm_baseline.sql"]
+    assert (catalog(owner), security(owner)) == before
+    assert catalog(owner, "history_sync")["columns"]
+    assert migrate(owner) == []
+
+
+def serve(world: World, folder: Path) -> ReplayServer:
+    server = ReplayServer(folder, api_key=KEY).start()
+    world.channel = add_channel(
+        world.engine,
+        session="default",
+        base_url=server.url,
+        api_key_env=KEY_VARIABLE,
+        allow_groups=True,
+    )
+    return server
+
+
+def test_the_importer_imports_merges_buries_and_proves(
+    world: World, owner: Engine, tmp_path: Path
+) -> None:
+    rows = [
+        (ANA, message(ANA, "3EB0000A", MORNING)),
+        (ANA_LID, message(ANA_LID, "3EB0000B", MORNING + 60)),
+        (BIA, message(BIA, "3EB0000C", MORNING + 120)),
+    ]
+    folder = write_account(tmp_path / "account", rows)
+    server = serve(world, folder)
+    # The webhook is the CRM's and runs as its owner.
+    crm = World(owner, world.home, world.channel)
+    deliver(crm, "3EB0000C", "5511980000002")
+    figures = world.import_days()
+    assert (figures["inserted"], figures["seen"]) == (2, 3)
+    contact = world.value("SELECT contact_id FROM messages WHERE channel_message_id LIKE '%0000B'")
+    crm.execute("INSERT INTO sequence_enrollments (contact_id) VALUES (:id)", id=contact)
+
+    # Who the LID is comes late, a row slips in, a message is taken back.
+    alt = {"remoteJidAlt": ANA}
+    server.account.put_message(ANA_LID, message(ANA_LID, "3EB0000D", MORNING + 180, key=alt))
+    deliver(crm, "3EB0000A", "+5511980000001")
+    world.import_days(now=world.now + timedelta(minutes=1))
+    assert world.value("SELECT count(*) FROM contacts WHERE deleted_at IS NULL") == 2
+    assert crm.value("SELECT contact_id FROM sequence_enrollments") != contact
+    world.import_days(now=world.now + timedelta(minutes=2))
+    assert server.account.revoke("3EB0000D")
+    for minutes in (3, 4):
+        world.import_days(now=world.now + timedelta(minutes=minutes))
+    assert world.value(
+        "SELECT count(*) FROM messages WHERE channel_message_id LIKE '%0000D' "
+        "AND metadata #>> '{revoked,by}' = 'absence' AND deleted_at IS NOT NULL"
+    )
+    world.assert_proved()
+    server.stop()
+
+
+def test_the_importer_takes_turns_keeps_media_states_and_undoes_merges(
+    world: World, tmp_path: Path
+) -> None:
+    picture = {"imageMessage": {"mimetype": "image/jpeg", "fileLength": "1000"}}
+    rows = [
+        (ANA, message(ANA, "3EB0000A", MORNING, None, content=picture, hasMedia=True)),
+        (ANA_LID, message(ANA_LID, "3EB0000B", MORNING + 60)),
+    ]
+    server = serve(world, write_account(tmp_path / "account", rows))
+    world.import_days()
+    courtesy = PostgresCourtesy(world.engine, Limits(rate=100.0, concurrency=1), lease=5.0)
+    with courtesy.turn("waha"):
+        pass
+    media.want(world.engine, world.channel, ["image"])
+    assert len(media.next_wanted(world.engine, world.channel, ["image"], limit=5)) == 1
+    one, other = (
+        str(row["id"]) for row in world.rows("SELECT id FROM contacts WHERE deleted_at IS NULL")
+    )
+    run = str(uuid4())
+    merging.join_contacts(world.engine, world.channel, one, other, run)
+    [merged] = merging.list_merges(world.engine, world.channel, limit=5)
+    merging.undo_merge(world.engine, world.channel, merged.merge_id, run)
+    assert world.value("SELECT count(*) FROM contacts WHERE deleted_at IS NULL") == 2
+    world.assert_proved()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE messages",
+        "ALTER TABLE messages ADD COLUMN more text",
+        "ALTER TABLE messages DISABLE ROW LEVEL SECURITY",
+        "TRUNCATE sessions",
+        "DELETE FROM messages",
+        "DELETE FROM contacts",
+        "CREATE TABLE public.mine (id int)",
+        "CREATE TABLE history_sync.mine (id int)",
+        "DROP SCHEMA history_sync CASCADE",
+        "DELETE FROM history_sync.applied_sql",
+        "SELECT password_hash FROM users",
+        "SELECT key_hash FROM user_api_keys",
+        "SELECT encrypted_value_ciphertext FROM credentials",
+        "SELECT configuration FROM projects",
+        "SELECT secret FROM webhook_subscriptions",
+        "SELECT content FROM notes",
+        "UPDATE notes SET content = ''",
+        "UPDATE projects SET active = false",
+        "UPDATE outbox_events SET status = 'pending'",
+        "SET ROLE ventros_owner",
+        "SET ROLE app_user",
+    ],
+)
+def test_the_importer_may_do_no_more_than_an_import_does(statement: str, importer: Engine) -> None:
+    with importer.connect() as connection, pytest.raises(ProgrammingError) as refused:
+        connection.execute(text(statement))
+    assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_every_table_that_a_statement_names_is_granted(importer: Engine) -> None:
+    with importer.connect() as connection:
+        tables = set(
+            connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+        )
+        missing = {
+            (privilege, table, path.name)
+            for path in sql_dir().glob("*/*.sql")
+            if path.parent.name != "roles" and path.name != "insert_project.sql"
+            for privilege, table in _used(path.read_text(encoding="utf-8"))
+            & {(privilege, table) for privilege in _VERBS for table in tables}
+            if not connection.scalar(
+                text("SELECT has_any_column_privilege(CAST(:t AS text), :p)")
+                if privilege != "DELETE"
+                else text("SELECT has_table_privilege(CAST(:t AS text), :p)"),
+                {"t": f"public.{table}", "p": privilege},
+            )
+        }
+    assert missing == set()
+
+
+_VERBS = {
+    "INSERT": r"INSERT INTO",
+    "UPDATE": r"UPDATE",
+    "DELETE": r"DELETE FROM",
+    "SELECT": r"(?<!DELETE )FROM|JOIN",
+}
+
+
+def _used(statements: str) -> set[tuple[str, str]]:
+    """Return (privilege, table) of tables of the schema public that statements name."""
+    code = re.sub(r"--.*", "", statements)
+    return {
+        (privilege, table)
+        for privilege, verb in _VERBS.items()
+        for table in re.findall(rf"(?:{verb})\s+(?:public\.)?([a-z_]+)\b(?!\.)", code)
+    }
+
+
+def test_the_importer_finds_nothing_to_migrate_and_the_doctor_nothing_to_complain_of(
+    importer: Engine, tmp_path: Path
+) -> None:
+    assert migrate(importer) == []
+    assert doctor.examine_database(importer, tmp_path / "not" / "yet") == []
+    assert doctor.facts_of_database(importer)["crm"] == "existing"
+
+
+def complaints(engine: Engine, folder: Path) -> dict[str, doctor.Complaint]:
+    return {found.name: found for found in doctor.examine_database(engine, folder)}
+
+
+def test_the_doctor_says_what_the_owner_has_to_do_first(
+    owner: Engine, tmp_path: Path, importer_role: Engine
+) -> None:
+    found = complaints(owner, tmp_path)
+    assert found.keys() == {"migrations_pending"}
+    assert "ventros db migrate" in found["migrations_pending"].plan[0]
+    migrate(owner)
+    assert complaints(owner, tmp_path) == {}
+    with owner.begin() as connection:
+        # Everything but what row-level security asks for.
+        connection.execute(text("GRANT USAGE ON SCHEMA history_sync TO ventros_importer"))
+        for schema in ("public", "history_sync"):
+            connection.execute(
+                text(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO ventros_importer")
+            )
+    lacking = complaints(importer_role, tmp_path)["privileges_lacking"]
+    assert "messages: a policy for this role" in lacking.plan
+    assert "sql/roles/create_importer.sql" in lacking.plan[-1]
+    assert lacking.found == len(SECURED - {"webhook_subscriptions"})
+
+
+def test_the_doctor_names_what_the_crm_has_otherwise(owner: Engine, tmp_path: Path) -> None:
+    migrate(owner)
+    with owner.begin() as connection:
+        for change in (
+            "DROP INDEX idx_messages_unique_channel_msg_id",
+            "ALTER TABLE chats ALTER COLUMN participants TYPE text",
+            "ALTER TABLE sessions DROP COLUMN agent_ids",
+            "ALTER TABLE contacts ALTER COLUMN name TYPE varchar(80)",
+        ):
+            connection.execute(text(change))
+    found = complaints(owner, tmp_path)
+    assert found.keys() == {"crm_is_other", "messages_not_unique"}
+    assert set(found["crm_is_other"].plan[:-1]) == {
+        "public.chats.participants is text, expected jsonb",
+        "public.sessions.agent_ids is missing, expected jsonb",
+    }
+
+
+def test_the_doctor_minds_the_clock_and_the_disk(
+    owner: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(owner)
+    monkeypatch.setattr(doctor, "CLOCK_SECONDS", -1.0)
+    monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
+    assert complaints(owner, tmp_path).keys() == {"clocks_differ", "archive_disk_is_full"}
+
+
+def test_what_the_importer_was_given_can_be_given_twice_and_taken_back(
+    owner: Engine, importer: Engine
+) -> None:
+    run_script(owner, read_sql("roles/create_importer.sql"))
+    run_script(owner, read_sql("roles/drop_importer.sql"))
+    with importer.connect() as connection, pytest.raises(ProgrammingError):
+        connection.execute(text("SELECT count(*) FROM public.messages"))
+    assert not any("ventros_importer" in line for line in security(owner) - {"ventros_importer"})
