@@ -33,4 +33,7 @@ WHERE NOT s.from_me AND twin.chat_id <> k.chat_id AND k.duplicate_of IS NULL
   AND (k.kind_is_known OR one.metadata ->> 'kind' IS DISTINCT FROM 'revoked')
   AND (twin.kind_is_known OR other.metadata ->> 'kind' IS DISTINCT FROM 'revoked')
 GROUP BY pair.lid, pair.phone
-ON CONFLICT DO NOTHING
+-- Said again while the two are still apart, it counts again: an import cut off between this and what
+-- follows from it left them two until the lists were read the next time.
+ON CONFLICT (project_id, one, other, source) DO UPDATE
+SET seen_at = greatest(excluded.seen_at, evidence.seen_at)

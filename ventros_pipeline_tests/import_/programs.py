@@ -334,8 +334,11 @@ _ROWS = """
 _CONTACTS = """
     SELECT c.id, c.phone, c.deleted_at IS NULL AS is_live, coalesce(p.is_ours, false) AS is_ours,
         coalesce(p.is_group, false) AS is_group, p.absorbed_by,
-        ARRAY(SELECT i.address FROM history_sync.identities AS i WHERE i.contact_id = c.id)
-            AS addresses
+        -- A contact that the CRM made for a number of ours has a name of its own among them, too.
+        ARRAY(
+            SELECT i.address FROM history_sync.identities AS i
+            WHERE i.contact_id = c.id AND i.address NOT LIKE '%%@contact'
+        ) AS addresses
     FROM public.contacts AS c LEFT JOIN history_sync.people AS p ON p.contact_id = c.id
 """
 _STANZA_EVIDENCE = "SELECT one, other, seen_at FROM history_sync.evidence WHERE source = 'stanzas'"

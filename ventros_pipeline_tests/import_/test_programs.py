@@ -101,8 +101,6 @@ class Programs(RuleBasedStateMachine):
         self.is_stale = False
         # Whether addresses were ever taken apart: what a row learned in between may stay with it.
         self.was_split = False
-        # Whether that parted a message's two addresses; see `part`.
-        self.is_closed = False
 
     @initialize()
     def begin(self) -> None:
@@ -236,8 +234,6 @@ class Programs(RuleBasedStateMachine):
 
     def load(self, channel: int, days: Sequence[date], crash: int = 0) -> None:
         """Load days; a crash keeps what was committed before it, and the same step comes again."""
-        if self.is_closed:
-            return
         before = self.truth.people()
         if crash:
             owner, name = LATE_IN_LOAD if crash == 1 else LATE_IN_SETTLING
@@ -270,7 +266,7 @@ class Programs(RuleBasedStateMachine):
         after = self.truth.people()
         if after != before:
             if any(not block <= after[a] for a, block in before.items()):
-                self.part(before)
+                self.part()
             self.is_settled = self.is_settled and all_new
         if not self.is_settled:
             self.settle_all()
@@ -280,25 +276,20 @@ class Programs(RuleBasedStateMachine):
         self.is_settled = True
         assert self.crm.is_settled(), "a settling leaves something to settle"
 
-    def part(self, before: dict[str, Block]) -> None:
+    def part(self) -> None:
         """Remember that people were taken apart.
 
-        Where a message was one row under both addresses, its row goes with one of them, and the
-        loader cannot make a second one: both would have one id. Such days are not read again here.
+        Where a message was one row under both addresses, its row goes with one of them; the other's
+        comes when its day is read again.
         """
         self.was_split = self.is_stale = True
-        shared = self.truth.messages(before).items()
-        self.is_closed = self.is_closed or any(
-            len(facts.senders) > 1 and not stanza.in_group for (_, _, stanza), facts in shared
-        )
 
     def undo(self, merge: dict[str, Any]) -> None:
-        before = self.truth.people()
         self.crm.undo(merge["merge_id"])
         self.truth.apart |= {
             pair(a, b) for a in merge["kept_addresses"] for b in merge["absorbed_addresses"]
         }
-        self.part(before)
+        self.part()
         assert self.crm.is_settled(), "an undone merge leaves something to settle"
 
     def assert_is_evident(self, one: str, other: str) -> None:
@@ -330,11 +321,9 @@ class Programs(RuleBasedStateMachine):
         if self.was_split:
             self.read_all()
             self.settle_all()
-        self.is_stale = self.is_closed
+        self.is_stale = False
         self.check()
         self.assert_proved()
-        if self.is_closed:
-            return
         here = self.content()
         # Half of the programs each way: two more imports would be most of what a program costs.
         is_known_first = len(self.truth.archived) % 2 == 0
