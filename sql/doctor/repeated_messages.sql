@@ -1,25 +1,19 @@
--- As check/repeated_stanzas.sql parses them, with the rows of each message: the one that the
+-- As check/repeated_stanzas.sql finds them, with the rows of each message: the one that the
 -- pipeline's memory names comes first, then the CRM's own, then the oldest.
-WITH parsed AS (
-    SELECT m.id, m.contact_id, m.channel_message_id, m.source, m.created_at, regexp_match(
-        m.channel_message_id,
-        '^(?:true|false)_([^@]+@[a-z.]+)_(.+?)(?:_[^_@]+(?:_\d+)?(?::\d+)?@[a-z.]+)?$'
-    ) AS part
-    FROM public.messages AS m
-    WHERE m.channel_id = %(channel_id)s AND m.deleted_at IS NULL
-), placed AS (
+WITH placed AS (
     SELECT
-        p.id, p.source, p.created_at,
-        coalesce(p.part[2], p.channel_message_id) AS stanza_id,
-        coalesce(i.contact_id::text, p.part[1], p.contact_id::text) AS correspondent,
+        m.id, m.source, m.created_at, named.stanza_id,
+        coalesce(i.contact_id::text, named.address, m.contact_id::text) AS correspondent,
         EXISTS (
             SELECT FROM history_sync.message_keys AS k
-            WHERE k.message_id = p.id AND k.duplicate_of IS NULL
+            WHERE k.message_id = m.id AND k.duplicate_of IS NULL
         ) AS has_key
-    FROM parsed AS p
+    FROM public.messages AS m
+    CROSS JOIN LATERAL history_sync.waha_id(m.channel_message_id) AS named
     LEFT JOIN history_sync.identities AS i
-        ON i.project_id = %(project_id)s
-       AND i.address = replace(p.part[1], '@s.whatsapp.net', '@c.us')
+        ON i.project_id = %(project_id)s AND i.address = named.address
+    WHERE m.channel_id = %(channel_id)s AND m.deleted_at IS NULL
+      AND m.channel_message_id IS NOT NULL
 )
 SELECT array_agg(id::text ORDER BY NOT has_key, source = 'history_import', created_at, id)
 FROM placed

@@ -1,0 +1,14 @@
+"""Plans of imports, how far each day is known, hints of what has changed."""
+
+from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Add plans, checks of days, sync state and hints."""
+    run_file("0010_sync.sql")
+
+
+downgrade = refuse_downgrade
