@@ -1,7 +1,9 @@
 UPDATE public.chats AS c
 SET last_message_at = newest.at, version = c.version + 1, updated_at = now()
 FROM (
-    SELECT k.chat_id, max(m."timestamp") FILTER (WHERE k.time_trusted) AS at
+    SELECT k.chat_id, max(m."timestamp") FILTER (
+        WHERE k.time_trusted AND NOT history_sync.is_mark(k, m)
+    ) AS at
     FROM history_sync.message_keys AS k
     INNER JOIN public.messages AS m ON m.id = k.message_id
     WHERE k.channel_id = ANY(%(channel_ids)s)

@@ -1,8 +1,9 @@
 -- Merges commute, as in transform/messages.py: status rises, the earliest trusted time stays, and of
 -- each fact the newest version that knows it wins. A row that would not change is not rewritten.
--- `channel_message_id` and the address in the metadata stay as first seen. A tombstone of ours keeps
--- learning, so that it says the same whether the revoke or a version came first; a row that says
--- nothing but "revoked" has nothing to teach.
+-- `channel_message_id` and the addresses in the metadata stay as first seen: the row hangs on the
+-- contact of that sender, and a merge finds it by it. A tombstone of ours keeps learning, so that it
+-- says the same whether the revoke or a version came first; a row that says nothing but "revoked" has
+-- nothing to teach.
 WITH merged AS (
     SELECT
         m.id,
@@ -28,10 +29,11 @@ WITH merged AS (
             -- A tombstone is not learnt from a copy: without its date it would read as taken back.
             CASE WHEN v.is_newer THEN v.stored || (s.metadata - 'revoked')
                 ELSE (s.metadata - 'revoked') || v.stored END
-            - ARRAY['ack', 'chat', 'timestamp_problem', 'timestamp_raw']
+            - ARRAY['ack', 'chat', 'sender', 'timestamp_problem', 'timestamp_raw']
         ) || jsonb_strip_nulls(jsonb_build_object(
             'ack', coalesce(a.ack, v.stored -> 'ack'),
             'chat', coalesce(v.stored -> 'chat', s.metadata -> 'chat'),
+            'sender', coalesce(v.stored -> 'sender', s.metadata -> 'sender'),
             'timestamp_problem', t.marks -> 'timestamp_problem',
             'timestamp_raw', t.marks -> 'timestamp_raw'
         )) AS metadata

@@ -108,6 +108,8 @@ class Programs(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         type(self).programs += 1
+        if self.programs % 100 == 0:
+            print(f"{self.programs} programs", flush=True)
         self.crm.empty()
 
     # -- actions ----------------------------------------------------------------------------------
