@@ -179,9 +179,10 @@ def pair(one: str, other: str) -> Pair:
 def partition(told: dict[tuple[Pair, str], datetime], apart: Collection[Pair]) -> dict[str, Block]:
     """Join addresses into people, by the law alone.
 
-    An operator's word comes first, then looks, then the better source, then the newer word. What
-    contradicts something that came before is left out: two people with a number each, of which
-    none is a line of the other, and any two addresses that a person took apart.
+    An operator's word comes first, then looks (in the order of the addresses), then the better
+    source, then the newer word. What contradicts something that came before is left out: two people
+    with a number each, of which none is a line of the other, and any two addresses that a person
+    took apart.
     """
     blocks = {address: frozenset((address,)) for address in ADDRESSES}
 
@@ -192,7 +193,8 @@ def partition(told: dict[tuple[Pair, str], datetime], apart: Collection[Pair]) -
     ranked = sorted(told, key=order)
     by_operator = [two for two, source in ranked if source == "operator"]
     others = [two for two, source in ranked if source != "operator"]
-    for two in (*by_operator, *(pair(*alike) for alike in ALIKE), *others):
+    alike = [pair(*two) for two in sorted(sorted(two) for two in ALIKE)]
+    for two in (*by_operator, *alike, *others):
         left, right = (blocks[address] for address in sorted(two))
         is_apart = any(pair(a, b) in apart for a in left for b in right)
         if not is_apart and (two in by_operator or not are_strangers(left, right)):
@@ -466,8 +468,10 @@ class Crm:
         found: dict[str, list[Any]] = {name: [] for name in _STATE}
         for row in self.query(lines):
             found[row["kind"]].append(row["row"])
-        # What the importer itself wrote of an address and took back is no difference.
-        found["fields"] = [row for row in found["fields"] if '"deleted_at": null' in row]
+        # What the importer itself wrote and took back is no difference: a field that tells an
+        # address, a conversation that a merge opened.
+        for name in ("fields", "chats"):
+            found[name] = [row for row in found[name] if '"deleted_at": null' in row]
         return {name: sorted(rows) for name, rows in found.items()}
 
     def findings(self) -> dict[str, Any]:
