@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Each worker has a Postgres of its own.
 WORKERS ?= 2
+# Options of `python -m benchmarks.speed`.
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test prove browser lint format lock bench clean
@@ -50,9 +52,11 @@ format: $(READY)  ## let ruff rewrite what it can
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group dev --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group bench -c requirements.lock --upgrade -o benchmarks/requirements.lock
 
-bench: $(READY)  ## count the requests of a read against the minimum
-	@$(BIN)/python -m benchmarks.requests
+bench: $(READY)  ## speed and requests against their targets; `make bench BENCH=--full` for a million
+	@$(BIN)/python -m benchmarks.speed $(BENCH)
 
 clean:  ## remove the environment and the embedded database
 	rm -rf $(VENV) .ventros

@@ -160,6 +160,27 @@ class Archive:
         frame = self._read_day(channel, day)
         return 0 if frame is None else frame["row_key"].n_unique()
 
+    def days(self, channel: str) -> list[date]:
+        """Return the days of a channel that were ever read, oldest first."""
+        files = (self.directory / channel).glob("[0-9]*/*.parquet")
+        return sorted(date.fromisoformat(file.stem) for file in files)
+
+    def delete(self, channel: str, day: date) -> int:
+        """Delete what is kept of a day; return how many bytes that frees.
+
+        Raises:
+            ArchiveError: the file cannot be deleted.
+        """
+        path = self.path(channel, day)
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise ArchiveError(f"cannot delete {path}: {error.strerror}") from error
+        return size
+
     def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
         path = self.path(channel, day)
         if not path.exists():

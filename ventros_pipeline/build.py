@@ -14,11 +14,21 @@ from ventros_pipeline.assets.media_enrichment import media_enrichment_asset
 from ventros_pipeline.assets.message_media import message_media_asset
 from ventros_pipeline.assets.raw_messages import raw_messages_asset
 from ventros_pipeline.checks import message_checks
-from ventros_pipeline.jobs import channel_report, history_import, identity_sweep
+from ventros_pipeline.incremental import incremental_sync
+from ventros_pipeline.jobs import channel_report, contact_avatars, history_import, identity_sweep
 from ventros_pipeline.partitions import history_partitions
 from ventros_pipeline.resources import Pipeline
-from ventros_pipeline.schedules import identity_sweep_hourly
+from ventros_pipeline.schedules import (
+    identity_sweep_hourly,
+    nightly_checks_schedule,
+    settle_daily,
+    weekly_retention_schedule,
+)
+from ventros_pipeline.sensors.channels import channel_sensor
+from ventros_pipeline.sensors.history import history_sensor
+from ventros_pipeline.sensors.incremental import incremental_sensor
 from ventros_pipeline.settings import Settings, get_settings
+from ventros_pipeline.upkeep import nightly_checks, weekly_retention
 
 
 def build_defs(
@@ -43,8 +53,22 @@ def build_defs(
             import_report_asset(crm_messages),
         ],
         asset_checks=message_checks(crm_messages),
-        jobs=[history_import, channel_report, identity_sweep],
-        schedules=[identity_sweep_hourly],
+        jobs=[
+            history_import,
+            incremental_sync,
+            channel_report,
+            identity_sweep,
+            contact_avatars,
+            nightly_checks,
+            weekly_retention,
+        ],
+        schedules=[
+            identity_sweep_hourly,
+            settle_daily,
+            nightly_checks_schedule,
+            weekly_retention_schedule,
+        ],
+        sensors=[channel_sensor, history_sensor, incremental_sensor],
         resources={"pipeline": Pipeline(), **(resource_overrides or {})},
         # A process per step costs 3 to 4 seconds; the steps of a run share everything.
         executor=dg.in_process_executor,

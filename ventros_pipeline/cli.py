@@ -19,7 +19,11 @@ import typer
 from pydantic import ValidationError
 
 from ventros_pipeline import console
-from ventros_pipeline.settings import Settings, get_settings
+from ventros_pipeline.cli_enrich import enrich
+from ventros_pipeline.cli_people import people_app
+from ventros_pipeline.cli_plans import cancel, follow
+from ventros_pipeline.cli_shared import ChannelKey, Json, open_database, read_settings
+from ventros_pipeline.cli_sync import coverage, sync
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -27,11 +31,9 @@ if TYPE_CHECKING:
     from ventros_pipeline.crm.channels import Channel
     from ventros_pipeline.crm.doctor import Complaint
     from ventros_pipeline.crm.limits import Wish
-    from ventros_pipeline.crm.merging import Settled
     from ventros_pipeline.planning import DayRange
     from ventros_pipeline.report import Report
     from ventros_pipeline.runs import Import
-    from ventros_pipeline.transform.scoring import Score
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,13 +42,13 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="The CRM's database.")
 channel_app = typer.Typer(no_args_is_help=True, help="The CRM's WhatsApp channels.")
-people_app = typer.Typer(no_args_is_help=True, help="Which addresses are one person.")
 app.add_typer(db, name="db")
 app.add_typer(channel_app, name="channel")
 app.add_typer(people_app, name="people")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-ChannelKey = Annotated[str, typer.Argument(help="Key or id of a channel (`ventros channel list`).")]
+app.command()(enrich)
+app.command()(cancel)
+app.command()(sync)
+app.command()(coverage)
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def db_migrate(as_json: Json = False) -> None:
     """Create or update the tables; a database that has a CRM gets only `history_sync`."""
     from ventros_pipeline.crm import migrate
 
-    with _database() as engine:
+    with open_database() as engine:
         applied = migrate.migrate(engine)
     console.result(
         {"applied": [a.name for a in applied if not a.skipped]},
@@ -79,7 +81,7 @@ def db_status(as_json: Json = False) -> None:
     """Say which migrations are applied and whose CRM this is."""
     from ventros_pipeline.crm import migrate
 
-    with _database() as engine:
+    with open_database() as engine:
         status = migrate.status(engine)
     value = {
         "current": status.current,
@@ -100,7 +102,7 @@ def db_url(as_json: Json = False) -> None:
     from ventros_pipeline.crm.database import libpq_url
     from ventros_pipeline.environment import database_url
 
-    url = libpq_url(database_url(_settings()))
+    url = libpq_url(database_url(read_settings()))
     console.result({"url": url}, as_json=as_json, show=lambda: print(url))
 
 
@@ -124,7 +126,7 @@ def channel_add(
     from ventros_pipeline.crm.channels import add_channel
     from ventros_pipeline.instance import open_instance, register_channels
 
-    with _database(migrated=True) as engine:
+    with open_database(migrated=True) as engine:
         added = add_channel(
             engine,
             session=session,
@@ -134,7 +136,7 @@ def channel_add(
             allow_groups=allow_groups,
             project=project,
         )
-        register_channels(open_instance(_settings()), [added])
+        register_channels(open_instance(read_settings()), [added])
     console.result(
         {"channel": added.key, "id": str(added.id)},
         as_json=as_json,
@@ -146,15 +148,16 @@ def channel_add(
 def channel_list(as_json: Json = False) -> None:
     """List the WhatsApp channels of the CRM."""
     from ventros_pipeline.crm.channels import list_channels
-    from ventros_pipeline.crm.lifecycle import progress, state_of
+    from ventros_pipeline.crm.lifecycle import state_of
+    from ventros_pipeline.crm.plans import plan_of
 
-    with _database(migrated=True) as engine:
-        found = [(c, state_of(engine, c), progress(engine, c)) for c in list_channels(engine)]
+    with open_database(migrated=True) as engine:
+        found = [(c, state_of(engine, c), plan_of(engine, c)) for c in list_channels(engine)]
     console.result(
         {
             "channels": [
                 {"channel": c.key, "id": str(c.id), "name": c.name}
-                | {"import": {**state.as_json(), "progress": newest}}
+                | {"import": {**state.as_json(), "progress": newest and newest.as_json()}}
                 for c, state, newest in found
             ]
         },
@@ -196,7 +199,7 @@ def channel_enable(
     from ventros_pipeline.crm import lifecycle
     from ventros_pipeline.crm.channels import get_channel
 
-    with _database(migrated=True) as engine:
+    with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         lifecycle.enable(engine, found, agent=agent, max_days=max_days, max_per_chat=max_per_chat)
         state = lifecycle.state_of(engine, found)
@@ -209,11 +212,11 @@ def channel_enable(
 
 @channel_app.command("disable")
 def channel_disable(channel: ChannelKey, as_json: Json = False) -> None:
-    """Turn the import of a channel off; an import that runs goes on to its end."""
+    """Turn the import of a channel off; a run in flight goes on to its end."""
     from ventros_pipeline.crm import lifecycle
     from ventros_pipeline.crm.channels import get_channel
 
-    with _database(migrated=True) as engine:
+    with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         lifecycle.disable(engine, found)
         state = lifecycle.state_of(engine, found)
@@ -222,77 +225,6 @@ def channel_disable(channel: ChannelKey, as_json: Json = False) -> None:
         as_json=as_json,
         show=lambda: console.say(f"channel {found.key} is not imported any more"),
     )
-
-
-@people_app.command("score")
-def people_score(as_json: Json = False) -> None:
-    """Say how the rules of who is who do on labelled pairs of addresses; no database is asked."""
-    from dataclasses import asdict
-
-    from ventros_pipeline.transform.scoring import score
-
-    found = score()
-    console.result(
-        {**asdict(found), "wrong": found.wrong}, as_json=as_json, show=lambda: _show_score(found)
-    )
-
-
-@people_app.command("merges")
-def people_merges(
-    channel: ChannelKey,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List which contacts were joined, why, and what moved."""
-    from ventros_pipeline.crm.channels import get_channel
-    from ventros_pipeline.crm.merging import list_merges
-
-    with _database(migrated=True) as engine:
-        found = list_merges(engine, get_channel(engine, channel), limit=limit)
-    rows = [
-        (m.merge_id, m.kept, m.absorbed, ", ".join(m.sources), m.at, "undone" if m.undone else "")
-        for m in found
-    ]
-    console.result(
-        {"merges": [m.as_json() for m in found]},
-        as_json=as_json,
-        show=lambda: console.table(
-            "Merges", ("merge", "contact", "absorbed", "because of", "at", ""), rows
-        ),
-    )
-
-
-@people_app.command("merge")
-def people_merge(
-    channel: ChannelKey,
-    one: Annotated[str, typer.Argument(help="Id of a contact (never its number).")],
-    other: Annotated[str, typer.Argument(help="Id of another contact.")],
-    as_json: Json = False,
-) -> None:
-    """Make two contacts one; `ventros people unmerge` takes them apart again."""
-    from uuid import uuid4
-
-    from ventros_pipeline.crm.merging import join_contacts
-
-    with _database(migrated=True) as engine:
-        settled = join_contacts(engine, _named_channel(engine, channel), one, other, str(uuid4()))
-    _tell_settled(settled, as_json=as_json)
-
-
-@people_app.command("unmerge")
-def people_unmerge(
-    channel: ChannelKey,
-    merge: Annotated[str, typer.Argument(help="Id of a merge (`ventros people merges`).")],
-    as_json: Json = False,
-) -> None:
-    """Take apart what a merge joined, for good: no evidence joins these addresses again."""
-    from uuid import uuid4
-
-    from ventros_pipeline.crm.merging import undo_merge
-
-    with _database(migrated=True) as engine:
-        settled = undo_merge(engine, _named_channel(engine, channel), merge, str(uuid4()))
-    _tell_settled(settled, as_json=as_json)
 
 
 @app.command("doctor")
@@ -309,7 +241,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    with _database() as engine:
+    with open_database() as engine:
         complaints, facts = _examined(engine, channel)
     console.result(
         {"complaints": [asdict(complaint) for complaint in complaints], "facts": facts},
@@ -345,7 +277,7 @@ def import_command(
     """Import a channel's history through Dagster runs, newest days first."""
     from ventros_pipeline.crm.channels import get_channel
 
-    with _database(migrated=True) as engine:
+    with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         wish, plan = _plan(engine, found, since, until)
         if dry_run:
@@ -356,14 +288,29 @@ def import_command(
 
 
 @app.command()
-def status(channel: ChannelKey, as_json: Json = False) -> None:
-    """Say what of a channel is in the CRM, and whether the balance closes."""
+def status(
+    channel: ChannelKey,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the import that runs, until it ends, first.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what of a channel is in the CRM, and whether the balance closes.
+
+    With --watch, exit 1 when the import that was watched has failed.
+    """
     from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.crm.plans import plan_of
     from ventros_pipeline.report import report_of
 
-    with _database(migrated=True) as engine:
-        report = report_of(engine, get_channel(engine, channel))
-    console.result(report.as_json(), as_json=as_json, show=lambda: _show_report(report))
+    with open_database(migrated=True) as engine:
+        found = get_channel(engine, channel)
+        failed = watch and follow(engine, found)
+        report, plan = report_of(engine, found), plan_of(engine, found)
+    value = {**report.as_json(), "import": plan and plan.as_json()}
+    console.result(value, as_json=as_json, show=lambda: _show_report(report))
+    if failed and plan is not None:
+        raise console.fail(f"the import failed: {plan.error}")
 
 
 @app.command()
@@ -384,7 +331,7 @@ def replay(
     """Serve a recorded or generated account as a WAHA server, until interrupted."""
     from ventros_pipeline.replay.server import serve
 
-    if _settings().env == "production":
+    if read_settings().env == "production":
         raise console.fail("VENTROS_ENV=production refuses the replay server")
 
     def ready(url: str) -> None:
@@ -418,8 +365,8 @@ def up(as_json: Json = False) -> None:
     from ventros_pipeline.instance import open_instance, register_channels
     from ventros_pipeline.serving import serve_ui
 
-    settings = _settings()
-    with _database(migrated=True) as engine, open_instance(settings) as instance:
+    settings = read_settings()
+    with open_database(migrated=True) as engine, open_instance(settings) as instance:
         register_channels(instance, list_channels(engine))
     url = f"http://127.0.0.1:{settings.ui_port}"
     console.result(
@@ -428,6 +375,28 @@ def up(as_json: Json = False) -> None:
         show=lambda: console.say(f"Dagster UI: {url} (stop with Ctrl-C)"),
     )
     raise typer.Exit(serve_ui(settings))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8090,
+    as_json: Json = False,
+) -> None:
+    """Migrate the database and serve the HTTP API until interrupted."""
+    from ventros_pipeline.api import server
+
+    with open_database(migrated=True):
+        pass
+
+    def ready(url: str) -> None:
+        console.result(
+            {"url": url},
+            as_json=as_json,
+            show=lambda: console.say(f"HTTP API: {url}/openapi.json (stop with Ctrl-C)"),
+        )
+
+    server.serve(read_settings(), host, port, ready)
 
 
 @app.command()
@@ -444,10 +413,10 @@ def demo(
 
     # The replayed server needs no courtesy; the processes of the UI inherit this.
     os.environ.setdefault("VENTROS_WAHA_RATE", "1000")
-    settings = _settings()
+    settings = read_settings()
     if settings.env == "production":
         raise console.fail("VENTROS_ENV=production refuses the demo")
-    with _database(migrated=True) as engine, demo_channel(engine, account) as channel:
+    with open_database(migrated=True) as engine, demo_channel(engine, account) as channel:
         console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
         done = _import(engine, channel, *_plan(engine, channel, None, None))
         report = report_of(engine, channel)
@@ -461,27 +430,6 @@ def demo(
 
             console.say(f"Dagster UI: http://127.0.0.1:{settings.ui_port} (stop with Ctrl-C)")
             raise typer.Exit(serve_ui(settings))
-
-
-def _settings() -> Settings:
-    from ventros_pipeline.environment import load_env_file
-
-    load_env_file()
-    return get_settings()
-
-
-@contextmanager
-def _database(*, migrated: bool = False) -> Iterator[Engine]:
-    from ventros_pipeline.crm import migrate
-    from ventros_pipeline.environment import open_engine
-
-    engine = open_engine(_settings())
-    try:
-        if migrated:
-            migrate.migrate(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _plan(
@@ -499,7 +447,7 @@ def _plan(
     )
     from ventros_pipeline.runs import today
 
-    settings = _settings()
+    settings = read_settings()
     try:
         wish = parse_wish(since, today())
         first = first_day(engine, channel, wish, today())
@@ -542,7 +490,7 @@ def _import(
     # Dagster repeats on every load that parts of it are in beta; the lock file pins what we use.
     warnings.simplefilter("ignore")
     with (
-        open_instance(_settings()) as instance,
+        open_instance(read_settings()) as instance,
         console.progress(channel.key, sum(days.days for days in plan), poll),
     ):
         return import_history(
@@ -597,35 +545,6 @@ def _show_report(report: Report) -> None:
         console.table(f"\nmessages by {name}", (name, "messages"), list(values.items()))
 
 
-def _show_score(score: Score) -> None:
-    console.table(
-        f"precision {score.precision:.3f}, recall {score.recall:.3f} on {score.pairs:,} pairs",
-        ("kind of pair", "pairs", "right", "missed", "wrongly joined"),
-        [(c.case, c.pairs, c.right, c.missed, c.wrongly_joined) for c in score.cases],
-    )
-
-
-def _named_channel(engine: Engine, key: str) -> Channel:
-    """Return a channel with the settings' policy for the names of its contacts."""
-    from dataclasses import replace
-
-    from ventros_pipeline.crm.channels import get_channel
-
-    return replace(get_channel(engine, key), contact_names=_settings().contact_names)
-
-
-def _tell_settled(settled: Settled, *, as_json: bool) -> None:
-    console.result(
-        {"merged": settled.merged, "split": settled.split},
-        as_json=as_json,
-        show=lambda: console.say(
-            f"{settled.merged} contacts joined, {settled.split} taken apart"
-            if settled.merged or settled.split
-            else "they are one already; nothing changed"
-        ),
-    )
-
-
 def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[str, str]]:
     """Examine the database and, once it is migrated, a channel: its WAHA session, then its data."""
     from ventros_pipeline.crm import doctor
@@ -634,7 +553,7 @@ def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[st
     from ventros_pipeline.importer import Importer
     from ventros_pipeline.waha import health
 
-    settings = _settings()
+    settings = read_settings()
     complaints = doctor.examine_database(engine, settings.archive_dir)
     facts = doctor.facts_of_database(engine)
     if key is None or any(found.name == "migrations_pending" for found in complaints):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -50,6 +52,38 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
         shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     out.print(title, style="bold", soft_wrap=True)
     out.print(shown)
+
+
+class Shown(NamedTuple):
+    """What a person sees of something that runs: days, messages, and how long it may take."""
+
+    done: int
+    total: int
+    messages: int
+    rate: float | None
+    seconds_left: float | None
+
+
+def watch(title: str, look: Callable[[], Shown | None]) -> None:
+    """Show how far something is until `look` returns None; nothing where no one watches."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} days"),
+        TextColumn("{task.fields[said]}"),
+        console=err,
+        disable=not err.is_terminal,
+    )
+    task = bar.add_task(title, total=None, said="")
+    with bar:
+        while (shown := look()) is not None:
+            said = [f"{shown.messages:,} messages"]
+            if shown.rate is not None:
+                said.append(f"{shown.rate:,.0f}/s")
+            if shown.seconds_left is not None:
+                said.append(f"{timedelta(seconds=round(shown.seconds_left))} left")
+            bar.update(task, completed=shown.done, total=shown.total, said=", ".join(said))
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a failed step says: what failed, on which channel and days, what was kept, what to do.
 
-What belongs here: the words and whether trying again can help. What does not: how an error is
-recognised, which is the business of the room that raises it.
+What belongs here: the words, the kinds of failure, and whether trying again can help. What does
+not: how an error is recognised, which is the business of the room that raises it, and how often a
+plan tries again (`crm/plans.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,43 @@ import dagster as dg
 import psycopg
 from sqlalchemy.exc import OperationalError
 
-from ventros_pipeline.crm.lifecycle import AlreadyImportingError
-from ventros_pipeline.waha.errors import WahaNotReadyError, WahaTransientError
+from ventros_pipeline.crm.channels import ChannelError
+from ventros_pipeline.crm.database import DatabaseError
+from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
+from ventros_pipeline.crm.load import ConcurrentWriteError
+from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIENT
+from ventros_pipeline.crm.turns import ChannelBusyError
+from ventros_pipeline.settings import SettingsError
+from ventros_pipeline.waha.errors import (
+    WahaConfigurationError,
+    WahaGarbledError,
+    WahaNotReadyError,
+    WahaTransientError,
+    WahaUnsupportedError,
+)
 
-# Only these can get better by themselves; anything else fails the same way again.
-PASSING = (WahaTransientError, WahaNotReadyError, OperationalError, AlreadyImportingError)
+# The first line that fits an error is its kind. What fits none fails the same way again: the days
+# themselves cannot be read or loaded.
+KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (WahaNotReadyError, NOT_READY),
+    (WahaConfigurationError, CONFIGURATION),
+    (WahaUnsupportedError, CONFIGURATION),
+    (WahaTransientError, TRANSIENT),
+    (WahaGarbledError, TRANSIENT),
+    (AlreadyImportingError, TRANSIENT),
+    (ChannelBusyError, TRANSIENT),
+    (ConcurrentWriteError, TRANSIENT),
+    (OperationalError, TRANSIENT),
+    (LifecycleError, CONFIGURATION),
+    (ChannelError, CONFIGURATION),
+    (DatabaseError, CONFIGURATION),
+    (SettingsError, CONFIGURATION),
+)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return what kind of failure an error is: configuration, not_ready, transient or poison."""
+    return next((kind for known, kind in KINDS if isinstance(error, known)), POISON)
 
 
 def explained(
@@ -33,7 +66,7 @@ def explained(
     span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
     known = error.__class__.__module__.startswith("ventros_pipeline")
     said = str(error) if known else f"unexpected {_named(error)}."
-    passing = isinstance(error, PASSING)
+    passing = kind_of(error) in (NOT_READY, TRANSIENT)
     advice = (
         "This mostly passes by itself: run the same days again later."
         if passing

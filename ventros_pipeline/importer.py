@@ -16,7 +16,7 @@ import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
-from ventros_pipeline.crm import avatars, ledger, media, sweep
+from ventros_pipeline.crm import avatars, coverage, ledger, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
@@ -45,7 +45,7 @@ from ventros_pipeline.waha.envelope import envelope_of
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
-from ventros_pipeline.waha.reading import Page, choose_reader
+from ventros_pipeline.waha.reading import Page, Reader, choose_reader
 from ventros_pipeline.waha.secrets import strip_secrets
 from ventros_pipeline.waha.wire import decode_rows
 
@@ -119,25 +119,33 @@ class Importer:
         """The account's days."""
         return Calendar(self.settings.history_start, self.now)
 
-    def client(self) -> WahaClient:
-        """Return a client for the channel's session; its requests are counted from zero."""
+    def client(self, *, within: float | None = None) -> WahaClient:
+        """Return a client for the channel's session; its requests are counted from zero.
+
+        Args:
+            within: seconds in which one try must get its turn, and then its answer; there is no
+                other try. For whoever cannot wait.
+        """
         self._counted = RequestStats()
+        limits = Limits(rate=self.settings.waha_rate, concurrency=self.settings.waha_concurrency)
+        server = WahaServer(
+            base_url=self.channel.base_url,
+            session=self.channel.session,
+            api_key=self.channel.api_key() or "",
+            connect_timeout=self.settings.connect_timeout,
+            read_timeout=self.settings.read_timeout,
+            total_timeout=self.settings.total_timeout,
+            slow_timeout=self.settings.slow_timeout,
+            attempts=self.settings.request_attempts,
+            body_limit=self.settings.body_limit_mb * 1024 * 1024,
+        )
+        if within is not None:
+            limits = replace(limits, patience=within)
+            server = replace(server, total_timeout=within, slow_timeout=within, attempts=1)
         return WahaClient(
-            WahaServer(
-                base_url=self.channel.base_url,
-                session=self.channel.session,
-                api_key=self.channel.api_key() or "",
-                connect_timeout=self.settings.connect_timeout,
-                read_timeout=self.settings.read_timeout,
-                total_timeout=self.settings.total_timeout,
-                slow_timeout=self.settings.slow_timeout,
-                attempts=self.settings.request_attempts,
-                body_limit=self.settings.body_limit_mb * 1024 * 1024,
-            ),
+            server,
             courtesy=PostgresCourtesy(
-                self.engine,
-                Limits(rate=self.settings.waha_rate, concurrency=self.settings.waha_concurrency),
-                lease=self.settings.slow_timeout + LEASE_MARGIN,
+                self.engine, limits, lease=self.settings.slow_timeout + LEASE_MARGIN
             ),
             breaker=BREAKERS.of(self.channel.base_url, self.channel.session),
         )
@@ -151,7 +159,7 @@ class Importer:
         with self.client() as client:
             probe = client.probe()
             directory = read_directory(client)
-            self._count_requests(client)
+            self.count_requests(client)
         entries = pl.DataFrame(
             [
                 (e.address, e.has_chat, e.book_name, e.push_name, e.subject, _members(e))
@@ -215,39 +223,59 @@ class Importer:
             return
         with self.client() as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
-            calendar = self.calendar
-            pending: dict[date, list[Row]] = {day: [] for day in days}
-            settled = ledger.settled_days(self.engine, self.channel, days)
-            vanished: dict[date, int] = {}
-            first = calendar.start in pending  # The day that also holds what no day is right for.
-            for page in reader.read(
-                client,
-                second_of(days[0]),
-                second_of(days[-1]) + DAY,
-                chats,
-                outside=(calendar.start_second, calendar.horizon) if first else None,
-            ):
-                self._sort_in(page, pending, calendar)
-                complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
+            yield from self.read_with(client, reader, days, chats=chats)
+            self.notes.extend(reader.notes)
+
+    def read_with(
+        self,
+        client: WahaClient,
+        reader: Reader,
+        days: Sequence[date],
+        *,
+        chats: Sequence[str] | None = None,
+        since: int | None = None,
+    ) -> Iterator[DayWritten]:
+        """Read contiguous days with a client and a reader that are there; see `read_days`.
+
+        Args:
+            days: at least one, all within the channel's limit.
+            since: only from this second of the first day on; the days then stay incomplete.
+        """
+        calendar = self.calendar
+        pending: dict[date, list[Row]] = {day: [] for day in days}
+        whole = chats is None and since is None
+        settled = ledger.settled_days(self.engine, self.channel, days) if whole else set()
+        vanished: dict[date, int] = {}
+        # The day that also holds what no day is right for.
+        first = calendar.start in pending and since is None
+        for page in reader.read(
+            client,
+            max(second_of(days[0]), since or 0),
+            second_of(days[-1]) + DAY,
+            chats,
+            outside=(calendar.start_second, calendar.horizon) if first else None,
+        ):
+            self._sort_in(page, pending, calendar)
+            complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
+            if not reader.ranges_are_cheap:
                 # Absence proves something only where one walk shows all chats. Read one by one, a
                 # chat that the list does not show would look revoked as a whole; and browsers,
                 # which are read so, leave a row for every revoke.
-                walked = reader.ranges_are_cheap and chats is None
-                written = [
-                    self._write(day, pending.pop(day), complete=walked and day in settled)
-                    for day in complete
-                ]
-                vanished |= {day.day: day.vanished for day in written if day.vanished}
-                self._count_requests(
-                    client,
-                    days_read=len(written),
-                    messages_read=sum(day.read for day in written),
-                )
-                yield from written
-            self.notes.extend(reader.notes)
-            if vanished:
-                rows = sum(vanished.values())
-                self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
+                settled = set()
+            written = [
+                self._write(day, pending.pop(day), complete=day in settled) for day in complete
+            ]
+            if whole:
+                shown = {day.day: day.read for day in written}
+                coverage.note_read(self.engine, self.channel, shown, self.now)
+            vanished |= {day.day: day.vanished for day in written if day.vanished}
+            self.count_requests(
+                client, days_read=len(written), messages_read=sum(day.read for day in written)
+            )
+            yield from written
+        if vanished:
+            rows = sum(vanished.values())
+            self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
 
     def load_days(
         self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
@@ -314,7 +342,7 @@ class Importer:
             for wanted in files:
                 outcome = self._fetch_one(client, web, wanted)
                 outcomes.append(media.settle(self.engine, wanted, outcome))
-                self._count_requests(client)
+                self.count_requests(client)
         return outcomes
 
     def sweep_people(self, *, max_lids: int) -> Swept:
@@ -342,7 +370,7 @@ class Importer:
             except WahaUnsupportedError as error:
                 self.notes.append(str(error))
             finally:
-                self._count_requests(client)
+                self.count_requests(client)
                 sweep.mark_asked(self.engine, self.channel, asked, self.now)
                 settled = settle_people(self.engine, self.channel, self.run_id, learned)
         return Swept(len(asked), len(learned), settled.merged)
@@ -367,19 +395,20 @@ class Importer:
                 for contact, address in contacts:
                     found += self._fetch_avatar(client, contact, address)
             finally:
-                self._count_requests(client)
+                self.count_requests(client)
         return found
 
-    def survey(self, *, oldest: bool) -> Survey:
+    def survey(self, *, oldest: bool, within: float | None = None) -> Survey:
         """Ask WAHA what an import can be planned by.
 
         Args:
             oldest: whether the first day matters; the other answer needs no message read.
+            within: as in `client`.
 
         Raises:
             WahaError: WAHA cannot be read.
         """
-        with self.client() as client:
+        with self.client(within=within) as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             if not oldest:
                 return Survey(None, reader.ranges_are_cheap)
@@ -459,7 +488,7 @@ class Importer:
     def _write(self, day: date, rows: list[Row], *, complete: bool) -> DayWritten:
         return self.archive.write(self.channel.key, day, rows, read_at=self.now, complete=complete)
 
-    def _count_requests(self, client: WahaClient, **counts: int) -> None:
+    def count_requests(self, client: WahaClient, **counts: int) -> None:
         """Add to the run's ledger what the client has asked since the last time."""
         before, self._counted = self._counted, client.stats
         ledger.add_progress(
@@ -527,6 +556,7 @@ class Importer:
             absences=marked.filter(was_missed).select(ABSENCE_SCHEMA.names()),
             doubted=dict(doubted.iter_rows()),
             days={day: seen.get(day, 0) for day in days},
+            now=self.now,
             judged=judged,
             rejected=rejected,
             evidence=_evidence(judged.kept),

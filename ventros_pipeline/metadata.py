@@ -10,6 +10,8 @@ import dagster as dg
 import sqlalchemy as sa
 
 from ventros_pipeline.crm.ledger import COUNTS
+from ventros_pipeline.report import Report
+from ventros_pipeline.transform.scoring import score
 
 
 def row_count(rows: int) -> dict[str, int]:
@@ -38,6 +40,22 @@ def reasons_table(filtered: Mapping[str, int], quarantined: Mapping[str, int]) -
     rows += [("quarantined", *item) for item in sorted(quarantined.items())]
     columns = ("outcome", "reason", "rows")
     return sample_table([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def report_metadata(reports: Sequence[Report]) -> dict[str, Any]:
+    """Return what `import_report` shows: of some channels, and of the rules of who is who."""
+    pages = (f"### {r.channel}\n\n{r.as_markdown()}" for r in reports)
+    # Of the rules, not of a channel: whom they would join if they were asked today.
+    rules = score()
+    return {
+        "report": dg.MetadataValue.md("\n\n".join([*pages, rules.sentence])),
+        "messages": sum(r.overview["messages"] for r in reports),
+        "people": sum(r.overview["people"] for r in reports),
+        "balance_closes": all(r.closes for r in reports),
+        "identity_precision": rules.precision,
+        "identity_recall": rules.recall,
+        "identity_pairs": rules.pairs,
+    }
 
 
 def sample_table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]

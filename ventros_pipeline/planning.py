@@ -5,11 +5,10 @@ What belongs here: the arithmetic of days. What does not: running them (`runs.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from ventros_pipeline.crm.limits import Wish, first_allowed, last_days
+from ventros_pipeline.crm.limits import DayRange, Wish, first_allowed, last_days
 
 DAY = timedelta(days=1)
 LAST = "last"
@@ -17,19 +16,6 @@ LAST = "last"
 
 class PlanError(ValueError):
     """The days asked for make no plan; the message says why."""
-
-
-@dataclass(frozen=True)
-class DayRange:
-    """Contiguous UTC days, both ends included."""
-
-    first: date
-    last: date
-
-    @property
-    def days(self) -> int:
-        """How many days."""
-        return (self.last - self.first).days + 1
 
 
 def parse_since(text: str, today: date) -> date:
@@ -118,6 +104,27 @@ def plan_runs(
         head = [DayRange(first, first)] if first < oldest else []
         return [*_cut(DayRange(max(oldest, first + DAY), last), run_days), *head]
     return list(_cut(DayRange(first, last), run_days))
+
+
+def trim(
+    plan: Sequence[DayRange],
+    *,
+    calendar_start: date,
+    oldest: date | None,
+    run_days: int | None,
+) -> list[DayRange]:
+    """Return a plan that was made without asking WAHA, as it is once WAHA was asked.
+
+    Args:
+        plan: contiguous days.
+        calendar_start: first day of the calendar, which is kept where the plan holds it.
+        oldest: first day that WAHA holds anything of; the days before it are left out.
+        run_days: as in `plan_runs`.
+    """
+    first, last = min(days.first for days in plan), max(days.last for days in plan)
+    begin = min(max(oldest or first, first), last)
+    head = [DayRange(first, first)] if first == calendar_start and first < begin else []
+    return [*_cut(DayRange(begin, last), run_days), *head]
 
 
 def _cut(whole: DayRange, run_days: int | None) -> Iterator[DayRange]:

@@ -37,8 +37,7 @@ class Report:
     @property
     def closes(self) -> bool:
         """Whether every row that was seen is accounted for."""
-        accounted = sum(self.balance[name] for name in ledger.COUNTS if name != "seen")
-        return self.balance["seen"] == accounted
+        return ledger.closes(self.balance)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data; times as ISO 8601 text."""

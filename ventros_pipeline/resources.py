@@ -3,9 +3,9 @@
 What belongs here: opening and closing. What does not: rules, queries, settings' meaning.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, date, datetime
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -16,8 +16,10 @@ from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel, get_channel
 from ventros_pipeline.crm.lifecycle import Participation, attach_run
 from ventros_pipeline.crm.limits import Wish
+from ventros_pipeline.crm.plans import POISON
+from ventros_pipeline.crm.turns import ChannelBusyError, channel_turn
 from ventros_pipeline.environment import open_archive, open_engine
-from ventros_pipeline.failures import explained
+from ventros_pipeline.failures import explained, kind_of
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.partitions import repair_range
 from ventros_pipeline.settings import Settings, get_settings
@@ -30,6 +32,10 @@ ATTENDED = "ventros/attended"
 # Runs with the same value are one import; a backfill's are so by Dagster's own tag.
 IMPORT = "ventros/import"
 BACKFILL = "dagster/backfill"
+# Which range of a plan a run is, and the how-manyeth try. It fails at once: the plan tries again.
+PLANNED_RANGE = "ventros/range"
+# How long a step waits for the channel's turn, which a pass or another run may have just now.
+TURN_WAIT = 600.0
 
 
 class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -55,6 +61,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._part.leave()
         finally:
             self._engine.dispose()
+
+    def now(self) -> datetime:
+        """Return the time, UTC; a scripted scenario has a clock of its own."""
+        return datetime.now(UTC)
 
     @property
     def engine(self) -> Engine:
@@ -85,6 +95,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         last_step: bool,
         requeue: bool = False,
         wish: Wish | None = None,
+        wait: float | None = TURN_WAIT,
     ) -> Iterator[Importer]:
         """Give the importer of one channel for one run, and keep the run's ledger.
 
@@ -93,13 +104,16 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             run_id: Dagster's run id.
             days: what the run reads or loads.
             last_step: whether the run is complete when this step is.
-            requeue: whether a session that is not ready puts the step back in the queue.
+            requeue: whether a session that is not ready, or a channel that another run has in its
+                hands, puts the step back in the queue.
             wish: what is imported; None for a step that imports no history. The import that it
                 begins ends with the run.
+            wait: seconds to wait for the channel's turn; None for a step that neither reads nor
+                loads days and needs none.
 
         Raises:
-            dagster.RetryRequested: the session is not ready and may be in a moment; the step is
-                put back, not failed.
+            dagster.RetryRequested: the session is not ready, or the channel not free, and may be
+                in a moment; the step is put back, not failed.
             dagster.Failure: in the words of `failures.explained`; the ledger says failed. Its
                 `page` is true when a person has to mend something and was not told yet.
         """
@@ -108,8 +122,11 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             if wish is not None:
                 attach_run(self._engine, found, self._part.enter(found, wish), run_id)
-            yield Importer(self._engine, self._archive, self._settings, found, run_id)
-        except WahaNotReadyError as error:
+            with nullcontext() if wait is None else channel_turn(self._engine, found, wait=wait):
+                yield Importer(
+                    self._engine, self._archive, self._settings, found, run_id, self.now()
+                )
+        except (WahaNotReadyError, ChannelBusyError) as error:
             if requeue:
                 raise dg.RetryRequested(NOT_READY_RETRIES, NOT_READY_SECONDS) from None
             raise self._failed(error, found, run_id, days) from None
@@ -119,9 +136,11 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         if last_step:
             ledger.end_run(self._engine, found, run_id)
 
-    def note_failure(self, channel: str, reason: str) -> None:
-        """Let a channel's import end as failed, though its days were loaded."""
-        self._part.fail(self.channel(channel), reason)
+    def note_failure(self, channel: str, run_id: str, reason: str) -> None:
+        """Let a channel's run, and its import, end as failed, though the days were loaded."""
+        found = self.channel(channel)
+        ledger.end_run(self._engine, found, run_id, error=reason, failure=POISON)
+        self._part.fail(found, reason)
 
     def _failed(
         self, error: Exception, channel: Channel, run_id: str, days: Sequence[date]
@@ -130,9 +149,16 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._engine, channel, str(error)
         )
         failure = explained(error, channel.key, days, page=news)
-        ledger.end_run(self._engine, channel, run_id, error=failure.description)
+        ledger.end_run(
+            self._engine, channel, run_id, error=failure.description, failure=kind_of(error)
+        )
         self._part.fail(channel, failure.description or "")
         return failure
+
+
+def may_queue_again(tags: Mapping[str, str]) -> bool:
+    """Return whether a run's step may wait in the queue: no person or plan waits for it."""
+    return ATTENDED not in tags and PLANNED_RANGE not in tags
 
 
 def _group(run: dg.DagsterRun | None) -> str:

@@ -6,25 +6,27 @@ What belongs here: turning planned days into Dagster runs. What does not: which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from time import monotonic
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import dagster as dg
 from dagster import DagsterInstance
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.engine import Engine
 
-from ventros_pipeline.crm import ledger
+from ventros_pipeline.crm import ledger, plans
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.lifecycle import taking_part
-from ventros_pipeline.crm.limits import Wish
+from ventros_pipeline.crm.lifecycle import INTERRUPTED, taking_part
+from ventros_pipeline.crm.limits import DayRange, Wish
+from ventros_pipeline.incremental import INCREMENTAL_SYNC, SyncConfig
 from ventros_pipeline.instance import register_channels
 from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
 from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
-from ventros_pipeline.planning import DayRange
 from ventros_pipeline.resources import ATTENDED, IMPORT
 
 # The terminal shows progress and one sentence on failure; the events are in the UI.
@@ -73,7 +75,7 @@ def import_history(
     """Run the planned days one range after the other, then the channel's report.
 
     All of it is one import of the channel's lifecycle: the CRM is told once that it began and once
-    how it ended.
+    how it ended. The ranges are its plan, which says meanwhile how far it is.
 
     Args:
         plan: ranges in the order in which they run; the first that fails ends the import, and what
@@ -89,7 +91,6 @@ def import_history(
     """
     register_channels(instance, [channel])
     began = monotonic()
-    group = str(uuid4())
     run_ids = []
     config = dg.RunConfig(
         ops={
@@ -99,12 +100,14 @@ def import_history(
         loggers=QUIET,
     )
     asked = replace(wish or Wish(), limit=max_per_chat or 0, partial=bool(chats))
-    with taking_part(engine, channel, group, asked):
+    with taking_part(engine, channel, str(uuid4()), asked) as import_id:
+        plans.describe(engine, channel, import_id, asked, plan)
         for days in plan:
             run_id = str(uuid4())
             watch(run_id, days)
-            tags = _tags(channel, days, group)
-            _run(defs, instance, HISTORY_IMPORT, run_id, tags=tags, run_config=config)
+            tags = _tags(channel, days, import_id)
+            with _planned(engine, channel, import_id, days, run_id):
+                _run(defs, instance, HISTORY_IMPORT, run_id, tags=tags, run_config=config)
             run_ids.append(run_id)
     _run(
         defs,
@@ -124,15 +127,68 @@ def import_history(
     )
 
 
-def _tags(channel: Channel, days: DayRange, group: str) -> dict[str, str]:
+@contextmanager
+def _planned(
+    engine: Engine, channel: Channel, import_id: UUID, days: DayRange, run_id: str
+) -> Iterator[None]:
+    """Note in the plan that a range is run, and how it ended.
+
+    Raises:
+        RunError: somebody cancelled the import.
+    """
+    now = datetime.now(UTC)
+    taken = plans.take_range(engine, channel, import_id, days.first, now, run_id)
+    if taken is None:
+        raise RunError(f"the import of {channel.key} has ended: {plans.CANCELLED}")
+    failure: str | None = plans.TRANSIENT
+    error: str | None = INTERRUPTED
+    try:
+        yield
+        failure = error = None
+    except RunError as failed:
+        outcome = ledger.run_outcome(engine, channel, run_id)
+        failure, error = outcome.failure if outcome else None, str(failed)
+        failure = failure or plans.POISON
+        raise
+    finally:
+        now = datetime.now(UTC)
+        plans.end_range(engine, channel, import_id, taken, now, failure=failure, error=error)
+
+
+def _tags(channel: Channel, days: DayRange, import_id: UUID) -> dict[str, str]:
     return {
         RANGE_START: partition_key(channel.key, days.first),
         RANGE_END: partition_key(channel.key, days.last),
         "ventros/channel": channel.key,
         "ventros/waha_server": channel.waha_server,
         ATTENDED: "true",
-        IMPORT: group,
+        IMPORT: str(import_id),
     }
+
+
+def sync_channels(
+    defs: dg.Definitions, instance: DagsterInstance, channels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Run one pass over channels, all that were ever imported if none is named.
+
+    Returns:
+        What was done of each channel, as `incremental_sync` tells it.
+
+    Raises:
+        RunError: a channel could not be read or loaded; the others were.
+    """
+    config = SyncConfig(channels=list(channels))
+    result = defs.resolve_job_def(INCREMENTAL_SYNC).execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        run_config=dg.RunConfig(ops={"sync_channels": config}, loggers=QUIET),
+        tags={ATTENDED: "true"},
+    )
+    for event in result.all_events:
+        if event.is_successful_output:
+            lines: Any = event.step_output_data.metadata["channels"]
+            return [dict(record.data) for record in lines.records]
+    raise RunError(_why(result) or f"the run {result.run_id} failed; its events in the UI say why")
 
 
 def today() -> date:

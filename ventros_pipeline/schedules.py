@@ -5,7 +5,10 @@ What belongs here: when. What does not: what is done then (`jobs.py`).
 
 import dagster as dg
 
+from ventros_pipeline.incremental import SyncConfig, incremental_sync
 from ventros_pipeline.jobs import identity_sweep
+from ventros_pipeline.settings import get_settings
+from ventros_pipeline.upkeep import nightly_checks, weekly_retention
 
 # Off until a person turns it on, like everything that asks WAHA by itself. Not on the hour, when
 # everybody's clockwork starts.
@@ -16,3 +19,32 @@ identity_sweep_hourly = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Asks WAHA every hour whose the LIDs without a number are.",
 )
+
+nightly_checks_schedule = dg.ScheduleDefinition(
+    name="nightly_checks",
+    job=nightly_checks,
+    cron_schedule="23 3 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Proves every imported channel at 03:23 UTC, and writes its report.",
+)
+
+weekly_retention_schedule = dg.ScheduleDefinition(
+    name="weekly_retention",
+    job=weekly_retention,
+    cron_schedule="47 4 * * 0",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Deletes what is of no more use on Sundays at 04:47 UTC.",
+)
+
+
+@dg.schedule(
+    job=incremental_sync,
+    cron_schedule="37 2 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Reads the last days of every imported channel again at 02:37 UTC, for acks, edits "
+    "and revokes that nothing else shows, and what else is due.",
+)
+def settle_daily() -> dg.RunRequest:
+    """Ask for a pass over all channels that reads the last days again."""
+    config = SyncConfig(reread_days=get_settings().reread_days)
+    return dg.RunRequest(run_config=dg.RunConfig(ops={"sync_channels": config}))

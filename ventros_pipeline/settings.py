@@ -6,7 +6,7 @@ What does not: reading a setting at import time, or turning one into a client (s
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
@@ -117,8 +117,41 @@ class Settings(BaseSettings):
     usd_per_llamaparse_page: float = Field(
         0.003, ge=0, description="What a page of a document costs to parse, in USD."
     )
+    sync_overlap: int = Field(
+        3600,
+        ge=0,
+        description="Seconds before the newest known message from which on a pass reads again: "
+        "what comes late, acks and edits.",
+    )
+    reread_days: int = Field(
+        7,
+        ge=0,
+        le=366,
+        description="Last days that `settle_daily` reads again for acks, edits and revokes.",
+    )
+    archive_keep_days: int | None = Field(
+        None,
+        ge=31,
+        description="Days after which the raw archive of a settled day is deleted by the schedule "
+        "`weekly_retention`. Unset: kept for ever, and everything can be rebuilt from it.",
+    )
     run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
+    api_read_rate: int = Field(
+        60, ge=1, le=1000, description="Calls a minute that one API key may make to read."
+    )
+    api_start_rate: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="Calls a minute that one API key may make to start or cancel an import.",
+    )
+    webhook_hmac_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key with which WAHA signs its webhooks, at least 16 characters. Unset: only "
+        "channels with a key of their own receive webhooks; unsigned ones are never taken.",
+    )
 
     @model_validator(mode="after")
     def _production_needs_a_real_server(self) -> Self:
@@ -137,6 +170,11 @@ class Settings(BaseSettings):
     def postgres_dir(self) -> Path:
         """Where the embedded Postgres keeps its files."""
         return self.home.resolve() / "postgres"
+
+    @property
+    def overlap(self) -> timedelta:
+        """How far back of the newest known message a pass reads."""
+        return timedelta(seconds=self.sync_overlap)
 
     @property
     def enrichment_prices(self) -> dict[str, float]:

@@ -6,18 +6,23 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from ventros_pipeline import cli
+from ventros_pipeline.crm import plans
+from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import DatabaseError, libpq_url
+from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.settings import get_settings
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, at, message, write_account
@@ -173,6 +178,56 @@ def test_a_channel_is_enabled_with_limits_and_shown_with_its_last_import(
     assert (listed["import"]["status"], listed["import"]["stats"]["processed"]) == ("completed", 2)
     assert listed["import"]["progress"]["status"] == "completed"
     assert listed["import"]["last_import_date"][:10] in ventros("channel", "list").out
+
+
+def test_an_import_that_is_cancelled_has_ended_and_another_can_begin(
+    ventros: Ventros, channel: str, engine: Engine
+) -> None:
+    assert ventros("cancel", channel, "--json").json == {"channel": channel, "cancelled": False}
+    ventros("channel", "enable", channel)
+    found = get_channel(engine, channel)
+    plans.request(engine, found, Wish(), [DayRange(date(2026, 6, 1), date(2026, 6, 4))])
+    refused = ventros("import", channel)
+    assert refused.code == 1
+    assert f"end it with `ventros cancel {channel}`" in refused.sentence
+
+    assert ventros("cancel", channel, "--json").json["cancelled"] is True
+    status = ventros("status", channel, "--json").json["import"]
+    assert (status["status"], status["error"]) == ("failed", plans.CANCELLED)
+    assert "no import of it is open" in ventros("cancel", channel).err
+    done = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+    assert done.code == 0
+    plan = ventros("status", channel, "--watch", "--json").json["import"]
+    assert (plan["driver"], plan["status"], plan["days_done"]) == ("command", "completed", 4)
+    assert [found["state"] for found in plan["ranges"]] == ["done"]
+
+
+def test_a_running_import_is_watched_until_it_ends(
+    ventros: Ventros, channel: str, engine: Engine
+) -> None:
+    ventros("channel", "enable", channel)
+    found = get_channel(engine, channel)
+    plans.request(engine, found, Wish(), [DayRange(date(2026, 6, 1), date(2026, 6, 4))])
+    seen = threading.Event()
+
+    def look_then_cancel() -> None:
+        seen.wait(30)
+        plans.cancel(engine, found)
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def notice(_: object, __: object, statement: str, *___: object) -> None:
+        if "plan_ranges" in statement and threading.current_thread() is threading.main_thread():
+            seen.set()
+
+    canceller = threading.Thread(target=look_then_cancel)
+    canceller.start()
+    said = ventros("status", channel, "--watch", "--json")
+    canceller.join()
+    event.remove(Engine, "before_cursor_execute", notice)
+
+    assert said.code == 1
+    assert json.loads(said.out)["import"]["status"] == "failed"
+    assert f"the import failed: {plans.CANCELLED}" in said.err
 
 
 def test_only_what_is_new_since_the_last_import_is_planned(ventros: Ventros, channel: str) -> None:

@@ -10,9 +10,20 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ventros_pipeline.archive import ArchiveError
+from ventros_pipeline.crm.channels import ChannelError
+from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
 from ventros_pipeline.crm.load import ConcurrentWriteError
-from ventros_pipeline.failures import explained
-from ventros_pipeline.waha.errors import WahaConfigurationError, WahaTransientError
+from ventros_pipeline.crm.turns import ChannelBusyError
+from ventros_pipeline.failures import explained, kind_of
+from ventros_pipeline.waha.courtesy import RestingError
+from ventros_pipeline.waha.errors import (
+    WahaConfigurationError,
+    WahaGarbledError,
+    WahaNotReadyError,
+    WahaProtocolError,
+    WahaTransientError,
+    WahaUnsupportedError,
+)
 
 DAYS = [date(2026, 6, 1), date(2026, 6, 2)]
 TEXT, PHONE = "o segredo da Ana", "5511980000001"
@@ -68,6 +79,29 @@ def test_only_what_can_pass_by_itself_is_tried_again() -> None:
     lasting = [WahaConfigurationError("key"), ArchiveError("damaged"), ValueError()]
     assert [explained(e, "c", DAYS).allow_retries for e in passing] == [True, True]
     assert [explained(e, "c", DAYS).allow_retries for e in lasting] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (WahaConfigurationError, "configuration"),
+        (WahaUnsupportedError, "configuration"),
+        (LifecycleError, "configuration"),
+        (ChannelError, "configuration"),
+        (WahaNotReadyError, "not_ready"),
+        (WahaTransientError, "transient"),
+        (RestingError, "transient"),
+        (WahaGarbledError, "transient"),
+        (AlreadyImportingError, "transient"),
+        (ChannelBusyError, "transient"),
+        (ConcurrentWriteError, "transient"),
+        (WahaProtocolError, "poison"),
+        (ArchiveError, "poison"),
+        (ValueError, "poison"),
+    ],
+)
+def test_every_failure_is_of_one_kind(error: type[Exception], kind: str) -> None:
+    assert kind_of(error("x")) == kind
 
 
 def test_an_error_of_the_database_is_named_by_code_and_constraint_without_the_row(

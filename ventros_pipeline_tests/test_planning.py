@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ventros_pipeline.planning import DayRange, PlanError, parse_day, parse_since, plan_runs
+from ventros_pipeline.crm.limits import DayRange
+from ventros_pipeline.planning import PlanError, parse_day, parse_since, plan_runs, trim
 
 START, TODAY = date(2026, 1, 1), date(2026, 6, 30)
 
@@ -75,6 +76,22 @@ def test_the_calendar_bounds_what_is_asked_for() -> None:
 def test_days_outside_of_the_calendar_are_refused(since: date | None, until: date | None) -> None:
     with pytest.raises(PlanError, match="VENTROS_HISTORY_START"):
         plan(since=since, until=until)
+
+
+def trimmed(oldest: date | None, run_days: int | None = 31, **how: date | None) -> list[DayRange]:
+    return trim(plan(**how), calendar_start=START, oldest=oldest, run_days=run_days)
+
+
+def test_a_plan_made_blind_is_trimmed_to_what_waha_holds_and_keeps_the_first_day() -> None:
+    assert trimmed(date(2026, 6, 10)) == plan(oldest=date(2026, 6, 10))
+    assert trimmed(START) == trimmed(None) == plan()
+    assert trimmed(date(2026, 8, 1)) == [DayRange(TODAY, TODAY), DayRange(START, START)]
+    since = date(2026, 5, 1)
+    assert trimmed(date(2026, 6, 10), since=since) == [DayRange(date(2026, 6, 10), TODAY)]
+
+
+def test_a_plan_whose_ranges_are_dear_becomes_one_range() -> None:
+    assert trimmed(None, None) == [DayRange(START, TODAY)]
 
 
 days = st.dates(START, TODAY)

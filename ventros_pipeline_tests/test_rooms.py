@@ -15,7 +15,10 @@ for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
 print(sorted(name for name in sys.modules if name.split(".")[0].startswith("dagster")))
 """
-HEAVY = ("alembic", "dagster", "httpx", "polars", "psycopg", "sqlalchemy", "starlette", "uvicorn")
+HEAVY = (
+    *("alembic", "dagster", "fastapi", "httpx", "polars", "psycopg"),
+    *("sqlalchemy", "starlette", "uvicorn"),
+)
 
 
 def fresh_interpreter(program: str, *arguments: str) -> str:
@@ -23,7 +26,7 @@ def fresh_interpreter(program: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.mark.parametrize("room", ["waha", "transform", "crm"])
+@pytest.mark.parametrize("room", ["waha", "transform", "crm", "api"])
 def test_a_room_works_without_dagster(room: str) -> None:
     assert fresh_interpreter(IMPORT_ALL, f"ventros_pipeline.{room}") == "[]"
 

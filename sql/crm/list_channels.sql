@@ -13,3 +13,4 @@ FROM channels AS c
 INNER JOIN projects AS p ON p.id = c.project_id
 LEFT JOIN pipelines AS pl ON pl.id = c.pipeline_id AND pl.deleted_at IS NULL
 WHERE c.deleted_at IS NULL AND c.type IN ('waha', 'whatsapp_business')
+  AND (%(channel_id)s::uuid IS NULL OR c.id = %(channel_id)s::uuid)

@@ -1,3 +1,4 @@
 SELECT day
 FROM history_sync.coverage
-WHERE channel_id = %(channel_id)s AND state = 'settled' AND day = ANY(%(days)s::date[])
+WHERE channel_id = %(channel_id)s AND state IN ('settled', 'exhausted')
+  AND day = ANY(%(days)s::date[])

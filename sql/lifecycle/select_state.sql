@@ -14,6 +14,11 @@ SELECT
         SELECT max(d.started_at) FROM history_sync.imports AS d
         WHERE d.channel_id = c.id AND d.status = 'completed' AND NOT d.partial
     ) AS imported_from,
+    i.driver,
+    coalesce((
+        SELECT sum(p.to_day - p.from_day + 1) FROM history_sync.plan_ranges AS p
+        WHERE p.import_id = i.import_id AND p.state IN ('waiting', 'running')
+    ), 0)::integer AS days_ahead,
     now() AS now
 FROM channels AS c
 LEFT JOIN history_sync.channel_state AS s ON s.channel_id = c.id

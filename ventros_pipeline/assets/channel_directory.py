@@ -1,7 +1,5 @@
 """`channel_directory`: what WAHA lists of a channel now."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from ventros_pipeline.partitions import channel_partitions
@@ -23,7 +21,7 @@ def channel_directory(
     chats of the listed conversations. Runs of the date assets refresh it by themselves when it is
     older than `VENTROS_DIRECTORY_MAX_AGE`, so it rarely needs a run of its own.
     """
-    today = [datetime.now(UTC).date()]
+    today = [pipeline.now().date()]
     created: dict[str, int] = {}
     for key in context.partition_keys:
         with pipeline.importing(key, context.run.run_id, today, last_step=True) as importer:

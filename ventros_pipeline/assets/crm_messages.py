@@ -1,7 +1,7 @@
 """`crm_messages`: archived days in the CRM's own tables."""
 
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import date
 
 import dagster as dg
 from pydantic import Field
@@ -11,7 +11,7 @@ from ventros_pipeline.crm.limits import last_days
 from ventros_pipeline.crm.tables import messages
 from ventros_pipeline.metadata import balance_table, column_schema, reasons_table, row_count
 from ventros_pipeline.partitions import partition_key, spans
-from ventros_pipeline.resources import Pipeline
+from ventros_pipeline.resources import Pipeline, may_queue_again
 
 
 class LoadConfig(dg.Config):
@@ -49,7 +49,7 @@ def crm_messages_asset(
         One transaction per window of days carries rows, keys, sessions, balance, coverage and
         watermark; loading a day again rewrites nothing that has not changed.
         """
-        today = datetime.now(UTC).date()
+        today = pipeline.now().date()
         by_day: dict[tuple[str, date], dict[str, int]] = {}
         filtered: Counter[str] = Counter()
         quarantined: Counter[str] = Counter()
@@ -60,6 +60,7 @@ def crm_messages_asset(
                 context.run.run_id,
                 span.days,
                 last_step=True,
+                requeue=may_queue_again(context.run.tags),
                 wish=last_days(span.days[0], today, limit=limit, partial=config.partial),
             ) as importer:
                 for window in importer.load_days(

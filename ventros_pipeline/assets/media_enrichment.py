@@ -1,6 +1,5 @@
 """`media_enrichment`: requests to the CRM to enrich imported media, within a budget."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -105,9 +104,9 @@ def media_enrichment_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefini
 def _materialize(
     pipeline: Pipeline, key: str, run_id: str, order: Order, *, dry_run: bool
 ) -> Estimate:
-    today = [datetime.now(UTC).date()]
+    today = [pipeline.now().date()]
     if not dry_run:
-        with pipeline.importing(key, run_id, today, last_step=True) as importer:
+        with pipeline.importing(key, run_id, today, last_step=True, wait=None) as importer:
             return enrich(importer.engine, importer.channel, order, run_id)
     try:
         return estimate(pipeline.engine, pipeline.channel(key), order)

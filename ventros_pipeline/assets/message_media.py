@@ -1,7 +1,6 @@
 """`message_media`: the media files of loaded messages, in the archive."""
 
 from collections import Counter
-from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import Field, field_validator
@@ -9,7 +8,7 @@ from pydantic import Field, field_validator
 from ventros_pipeline.crm import media
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.partitions import CHANNEL, channel_partitions
-from ventros_pipeline.resources import ATTENDED, Pipeline
+from ventros_pipeline.resources import Pipeline, may_queue_again
 from ventros_pipeline.waha.media import CAPS
 
 
@@ -58,7 +57,7 @@ def message_media_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
         Files lie in the archive under the hash of their content; `history_sync.media` says what
         became of each. Nothing waits for them: run it as often as there are files wanted.
         """
-        today = [datetime.now(UTC).date()]
+        today = [pipeline.now().date()]
         done: Counter[str] = Counter()
         size = 0
         table = []
@@ -68,7 +67,8 @@ def message_media_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
                 context.run.run_id,
                 today,
                 last_step=True,
-                requeue=ATTENDED not in context.run.tags,
+                requeue=may_queue_again(context.run.tags),
+                wait=None,
             ) as importer:
                 outcomes = importer.fetch_media(config.kinds, max_files=config.max_files)
             done.update(outcome.state for outcome in outcomes)

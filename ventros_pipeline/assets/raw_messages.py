@@ -1,7 +1,5 @@
 """`raw_messages`: WAHA's messages in the archive, exactly as returned."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 from pydantic import Field
 
@@ -9,7 +7,7 @@ from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.crm.limits import last_days
 from ventros_pipeline.metadata import row_count
 from ventros_pipeline.partitions import partition_key, spans
-from ventros_pipeline.resources import ATTENDED, Pipeline
+from ventros_pipeline.resources import Pipeline, may_queue_again
 
 
 class ReadConfig(dg.Config):
@@ -42,7 +40,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         Reading a day again adds the versions that are new and removes nothing. The first day of the
         calendar also holds everything older and everything without a trustworthy time.
         """
-        today = datetime.now(UTC).date()
+        today = pipeline.now().date()
         read = versions = 0
         notes: list[str] = []
         for span in spans(context.partition_keys):
@@ -51,7 +49,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                 context.run.run_id,
                 span.days,
                 last_step=False,
-                requeue=ATTENDED not in context.run.tags,
+                requeue=may_queue_again(context.run.tags),
                 wish=last_days(span.days[0], today, partial=bool(config.chats))
                 if _loads(context)
                 else None,

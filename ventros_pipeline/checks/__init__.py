@@ -6,7 +6,6 @@ is caught.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -37,7 +36,7 @@ def _ask_once_a_channel(proof: Proof) -> Ask:
 
 def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
     channel = pipeline.channel(span.channel)
-    days = allowed_days(span.days, channel.max_days, datetime.now(UTC).date())
+    days = allowed_days(span.days, channel.max_days, pipeline.now().date())
     said = archived_times(pipeline.archive, span.channel, days)
     return prove_times(pipeline.engine, channel, days, said)
 
@@ -49,7 +48,9 @@ def _check(asset: dg.AssetsDefinition, proof: Proof, ask: Ask) -> dg.AssetChecks
         findings = [ask(pipeline, span, context.run.run_id) for span in spans(keys)]
         for finding in findings:
             if finding.found:
-                pipeline.note_failure(finding.channel, f"check {proof.name}: {proof.repair}")
+                pipeline.note_failure(
+                    finding.channel, context.run.run_id, f"check {proof.name}: {proof.repair}"
+                )
         return _result(proof, findings)
 
     return check

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Engine
 
-from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
 
 
@@ -26,6 +26,11 @@ def next_contacts(engine: Engine, channel: Channel, *, limit: int) -> list[tuple
             },
         )
         return [(contact, address) for contact, address in rows]
+
+
+def channels_to_ask(engine: Engine) -> list[Channel]:
+    """Return the channels that have met contacts without a picture."""
+    return [channel for channel in list_channels(engine) if next_contacts(engine, channel, limit=1)]
 
 
 def save_avatar(engine: Engine, contact_id: str, url: str | None, fetched_at: datetime) -> None:

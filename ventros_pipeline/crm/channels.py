@@ -77,9 +77,21 @@ class Channel:
         variable = self.auth.get("api_key_env")
         if not variable:
             return self.auth.get("token") or self.auth.get("api_key")
+        return self._from_environment(variable, "WAHA key")
+
+    def webhook_key(self) -> str | None:
+        """Return the key that signs WAHA's webhooks of this channel; None if it has no own.
+
+        Raises:
+            ChannelError: its variable is named but not set.
+        """
+        variable = self.auth.get("hmac_key_env")
+        return self._from_environment(variable, "webhook key") if variable else None
+
+    def _from_environment(self, variable: str, what: str) -> str:
         if not os.environ.get(variable):
             raise ChannelError(
-                f"channel {self.key}: its WAHA key is in the variable {variable}, which is not "
+                f"channel {self.key}: its {what} is in the variable {variable}, which is not "
                 "set; set it (in the environment or .env) and run the command again"
             )
         return os.environ[variable]
@@ -96,9 +108,12 @@ def channel_key(session: str, channel_id: UUID) -> str:
 
 def list_channels(engine: Engine) -> list[Channel]:
     """Return all WhatsApp channels of the CRM that are not deleted, by key."""
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(read_sql("crm/list_channels.sql")).mappings()
-        return sorted((_channel(row) for row in rows), key=lambda channel: channel.key)
+    return sorted(_select(engine, None), key=lambda channel: channel.key)
+
+
+def find_channel(engine: Engine, channel_id: UUID) -> Channel | None:
+    """Return the WhatsApp channel with an id; None if there is none or it is deleted."""
+    return next(iter(_select(engine, channel_id)), None)
 
 
 def get_channel(engine: Engine, key: str) -> Channel:
@@ -169,6 +184,14 @@ def move_channel(engine: Engine, channel: Channel, base_url: str) -> None:
         connection.exec_driver_sql(
             read_sql("crm/move_channel.sql"), {"id": channel.id, "base_url": base_url}
         )
+
+
+def _select(engine: Engine, channel_id: UUID | None) -> list[Channel]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            read_sql("crm/list_channels.sql"), {"channel_id": channel_id}
+        )
+        return [_channel(row) for row in rows.mappings()]
 
 
 def _project(connection: Connection, wanted: str | None) -> RowMapping:

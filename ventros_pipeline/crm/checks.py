@@ -91,8 +91,12 @@ TIMES_KEPT = Proof(
 )
 
 
-def prove(engine: Engine, channel: Channel, proof: Proof, run_id: str) -> Finding:
-    """Ask one question of one channel."""
+def prove(engine: Engine, channel: Channel, proof: Proof, run_id: str | None = None) -> Finding:
+    """Ask one question of one channel.
+
+    Args:
+        run_id: whose balance is looked at; None for the newest one of every day.
+    """
     rows = _ask(engine, channel, proof.statement, run_id=run_id)
     sample = [{name: row[name] for name in row if name != "found"} for row in rows]
     return Finding(channel.key, int(rows[0]["found"]) if rows else 0, sample)

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.engine import Engine
 
-from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
 
 COUNTS = ("seen", "inserted", "updated", "unchanged", "duplicate", "filtered", "quarantined")
@@ -32,6 +32,16 @@ class ChannelState:
     watermark: datetime | None = None
     problem: str | None = None
     problem_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run stands: running, completed or failed, and how many seconds ago it began."""
+
+    status: str
+    failure: str | None
+    error: str | None
+    seconds: float
 
 
 def start_run(engine: Engine, channel: Channel, run_id: str, first: date, last: date) -> None:
@@ -52,8 +62,19 @@ def add_progress(engine: Engine, channel: Channel, run_id: str, **counts: int) -
     )
 
 
-def end_run(engine: Engine, channel: Channel, run_id: str, error: str | None = None) -> None:
-    """Close a run: completed, or failed with what a person should know."""
+def end_run(
+    engine: Engine,
+    channel: Channel,
+    run_id: str,
+    error: str | None = None,
+    failure: str | None = None,
+) -> None:
+    """Close a run: completed, or failed with what a person should know.
+
+    Args:
+        error: why it failed, in words.
+        failure: the same as one of four kinds, by which a plan tries again or does not.
+    """
     _execute(
         engine,
         "ledger/end_run.sql",
@@ -62,6 +83,7 @@ def end_run(engine: Engine, channel: Channel, run_id: str, error: str | None = N
             "channel_id": channel.id,
             "status": "failed" if error else "completed",
             "error": error,
+            "failure": failure,
         },
     )
 
@@ -78,6 +100,13 @@ def clear_problem(engine: Engine, channel: Channel) -> None:
     _execute(engine, "ledger/clear_problem.sql", {"channel_id": channel.id})
 
 
+def run_outcome(engine: Engine, channel: Channel, run_id: str) -> RunOutcome | None:
+    """Return how a run has ended, or that it goes on; None where it never began on the channel."""
+    values = {"run_id": run_id, "channel_id": channel.id}
+    rows = _rows(engine, "ledger/run_outcome.sql", values)
+    return RunOutcome(**rows[0]) if rows else None
+
+
 def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
     """Return the days that this run has loaded already: a step that is retried goes on there."""
     rows = _rows(engine, "ledger/loaded_days.sql", {"run_id": run_id, "channel_id": channel.id})
@@ -91,9 +120,14 @@ def settled_days(engine: Engine, channel: Channel, days: Sequence[date]) -> set[
 
 
 def newer_rows(engine: Engine, channel: Channel, day: date) -> pl.DataFrame:
-    """Return `chat` and `newer`: messages of days after `day`, by WAHA chat address."""
-    rows = _rows(engine, "ledger/newer_rows.sql", {"channel_id": channel.id, "day": day})
-    return pl.DataFrame(rows, schema={"chat": pl.String, "newer": pl.Int64})
+    """Return each known address's conversation, and its `newer` messages of days after `day`.
+
+    Columns are `chat`, `conversation` and `newer`.
+    """
+    values = {"channel_id": channel.id, "project_id": channel.project_id, "day": day}
+    rows = _rows(engine, "ledger/newer_rows.sql", values)
+    columns = {"chat": pl.String, "conversation": pl.String, "newer": pl.Int64}
+    return pl.DataFrame(rows, schema=columns)
 
 
 def channel_state(engine: Engine, channel: Channel) -> ChannelState:
@@ -103,6 +137,14 @@ def channel_state(engine: Engine, channel: Channel) -> ChannelState:
         return ChannelState()
     row = dict(rows[0])
     return ChannelState(own_addresses=frozenset(row.pop("own_addresses")), **row)
+
+
+def imported_channels(engine: Engine) -> list[Channel]:
+    """Return the channels of which days were ever loaded, by key."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(read_sql("ledger/imported_channels.sql"))
+        ids = set(rows.scalars())
+    return [channel for channel in list_channels(engine) if channel.id in ids]
 
 
 def totals(engine: Engine, channel: Channel, run_ids: list[str]) -> dict[str, int]:
@@ -119,6 +161,11 @@ def overview(engine: Engine, channel: Channel) -> dict[str, Any]:
 def latest_balance(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return the newest balance line of every day that was ever loaded, oldest day first."""
     return _rows(engine, "ledger/latest_balance.sql", {"channel_id": channel.id})
+
+
+def closes(balance: Mapping[str, int]) -> bool:
+    """Return whether every row that was seen is accounted for."""
+    return balance["seen"] == sum(balance[name] for name in COUNTS if name != "seen")
 
 
 def breakdown(engine: Engine, channel: Channel) -> list[dict[str, Any]]:

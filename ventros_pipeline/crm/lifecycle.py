@@ -1,7 +1,8 @@
 """The lifecycle of a channel's import, on the CRM's own columns and with the CRM's own events.
 
-What belongs here: the transitions, what each demands, who may make them, and the outbox rows that
-they write. What does not: how far back an import reaches (`limits.py`) and what it does meanwhile.
+What belongs here: the transitions, who may make them, and the outbox rows that they write. What
+does not: what each demands (`preconditions.py`), how far back an import reaches (`limits.py`), and
+which of its days are run when (`plans.py`).
 
 `channels.history_import_status` goes idle -> importing -> completed or failed. Each transition is
 one transaction under the channel's row lock, and its event is a row of the same transaction; these
@@ -17,19 +18,20 @@ request that nobody starts within an hour is given up.
 Who runs: an import is one `history_sync.imports` row and any number of processes that take part in
 it (a command and its runs, or the runs of one backfill). Each holds an advisory lock in shared mode
 until it leaves, and the last one to leave ends the import. So an import that is open while nobody
-holds its lock has lost its process, and the next one to come fails it and begins anew. Nothing but
-this bookkeeping rests on the lock: rows are safe by the loader's own locks and constraints. A
-channel that says `importing` without an import of ours is the CRM's own business and is refused;
-`ventros channel enable` sets it back to idle.
+holds its lock has lost its process, and the next one to come fails it and begins anew; but not so
+one whose plan the sensor goes on with, which is nobody's between two runs and ends with the last of
+its days. Nothing but this bookkeeping rests on the lock: rows are safe by the loader's own locks
+and constraints. A channel that says `importing` without an import of ours is the CRM's own business
+and is refused; `ventros channel enable` sets it back to idle.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -38,180 +40,42 @@ from sqlalchemy.engine.cursor import CursorResult
 from sqlalchemy.exc import DBAPIError
 
 from ventros_pipeline.crm.channels import Channel, agent_named
-from ventros_pipeline.crm.limits import STRATEGIES, Wish, first_wanted, tighter
+from ventros_pipeline.crm.limits import Wish, first_wanted, tighter
+from ventros_pipeline.crm.preconditions import (
+    AlreadyImportingError,
+    Facts,
+    LifecycleError,
+    State,
+    demand,
+    written,
+)
 from ventros_pipeline.crm.sql import read_sql
+
+__all__ = [
+    "INTERRUPTED",
+    "LOST",
+    "SILENT",
+    "AlreadyImportingError",
+    "LifecycleError",
+    "Participation",
+    "State",
+    "attach_run",
+    "disable",
+    "enable",
+    "end",
+    "first_day",
+    "held",
+    "reason_of",
+    "request",
+    "reserve",
+    "state_of",
+    "taking_part",
+    "transition",
+]
 
 LOST = "its process ended without a word; what it had loaded is kept"
 SILENT = "a run ended before all of its days were loaded; what it had loaded is kept"
 INTERRUPTED = "it was interrupted; what it had loaded is kept"
-
-
-class LifecycleError(Exception):
-    """A transition is refused; the message says what to do."""
-
-
-class AlreadyImportingError(LifecycleError):
-    """Another import of the channel runs; it passes by itself."""
-
-
-@dataclass(frozen=True)
-class State:
-    """A channel's lifecycle as it stands.
-
-    Attributes:
-        channel_status: `channels.status`.
-        status: idle, importing, completed or failed.
-        stats: total, processed, failed, started_at, ended_at; null before the first import.
-        last_import_at: when the last complete import ended, UTC.
-        decided: whether anybody ever enabled or disabled imports; `false` is the CRM's default.
-        import_id: the open import, requested or running; null where none is.
-        requested: whether the open import has not started yet.
-        awaited: whether it was requested so lately that its start is still to be expected.
-        error: what went wrong in the open import so far.
-        held: whether a process takes part in the open import.
-        watermark: the newest message time that was loaded.
-        imported_from: when the last complete import began.
-        now: the database's clock.
-    """
-
-    type: str
-    channel_status: str | None
-    enabled: bool
-    status: str
-    stats: Mapping[str, Any] | None
-    last_import_at: datetime | None
-    max_days: int | None
-    max_per_chat: int | None
-    decided: bool
-    watermark: datetime | None
-    import_id: UUID | None
-    run_group: str | None
-    partial: bool | None
-    error: str | None
-    started_at: datetime | None
-    requested: bool
-    awaited: bool
-    imported_from: datetime | None
-    now: datetime
-    held: bool = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether an import is running, or about to."""
-        return self.held or self.awaited
-
-    @property
-    def imported_until(self) -> datetime | None:
-        """Up to when everything is in the CRM; None where no import was ever completed.
-
-        `last_import_date` alone would leave gaps: an import reads the newest days first and ends
-        hours later, and one that only read last June ends today, too.
-        """
-        if self.last_import_at is None:
-            return None
-        known = (self.last_import_at, self.imported_from, self.watermark)
-        return min(moment for moment in known if moment is not None)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what the CRM's columns say, as plain data."""
-        return {
-            "enabled": self.enabled,
-            "status": self.status,
-            "last_import_date": self.last_import_at and _written(self.last_import_at),
-            "stats": self.stats,
-            "max_days": self.max_days,
-            "max_per_chat": self.max_per_chat,
-        }
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a transition is judged by."""
-
-    channel: Channel
-    state: State
-    wish: Wish = field(default_factory=Wish)
-    max_days: int | None = None
-    max_per_chat: int | None = None
-
-
-@dataclass(frozen=True)
-class Precondition:
-    """One thing that a transition demands, and what is said when it does not hold."""
-
-    holds: Callable[[Facts], bool]
-    refusal: str
-    error: type[LifecycleError] = LifecycleError
-
-
-CONNECTED = Precondition(
-    lambda facts: facts.state.channel_status in ("active", "connecting"),
-    "it is {status} in the CRM, and only an active or connecting channel can be enabled; activate "
-    "it in the CRM first",
-)
-ACTIVE = Precondition(
-    lambda facts: facts.state.channel_status == "active",
-    "it is {status} in the CRM, and only an active channel is imported; activate it in the CRM "
-    "first",
-)
-DAYS_ABOVE_ZERO = Precondition(
-    lambda facts: facts.max_days is None or facts.max_days > 0,
-    "a limit of days must be above 0; leave it out for no limit",
-)
-CAP_ABOVE_ZERO = Precondition(
-    lambda facts: facts.max_per_chat is None or facts.max_per_chat > 0,
-    "a limit of messages per chat must be above 0; leave it out for no limit",
-)
-NOBODY_IMPORTS = Precondition(
-    lambda facts: not facts.state.busy,
-    "it is being imported already, since {since}; wait until that ends (`ventros channel list`)",
-    AlreadyImportingError,
-)
-CRM_DOES_NOT_IMPORT = Precondition(
-    lambda facts: facts.state.status != "importing" or facts.state.import_id is not None,
-    "the CRM says that it imports this channel itself; wait, or set it back with `ventros channel "
-    "enable {key}`",
-    AlreadyImportingError,
-)
-ENABLED = Precondition(
-    lambda facts: facts.state.enabled,
-    "its history import was turned off; turn it on with `ventros channel enable {key}`",
-)
-KNOWN_STRATEGY = Precondition(
-    lambda facts: facts.wish.strategy in STRATEGIES,
-    f"the strategy must be one of {', '.join(STRATEGIES)}",
-)
-RANGE_HAS_DAYS = Precondition(
-    lambda facts: facts.wish.strategy != "time_range" or facts.wish.days > 0,
-    "the strategy time_range needs a number of days above 0",
-)
-HAS_A_SESSION = Precondition(
-    lambda facts: bool(facts.channel.base_url and facts.channel.session),
-    "it names no WAHA server or session; add it with `ventros channel add`",
-)
-RESERVED = Precondition(
-    lambda facts: facts.state.requested,
-    "nobody has requested this import, or it runs already",
-)
-
-# What the CRM demands of each transition. Whether WAHA's session is WORKING, which it asks for too,
-# is asked by the first request of the run, where the answer is not stale.
-PRECONDITIONS: Mapping[str, tuple[Precondition, ...]] = {
-    "enable": (CONNECTED, DAYS_ABOVE_ZERO, CAP_ABOVE_ZERO, NOBODY_IMPORTS),
-    "disable": (),
-    "request": (
-        KNOWN_STRATEGY,
-        RANGE_HAS_DAYS,
-        ENABLED,
-        ACTIVE,
-        HAS_A_SESSION,
-        NOBODY_IMPORTS,
-        CRM_DOES_NOT_IMPORT,
-    ),
-    "start": (ENABLED, RESERVED),
-    "complete": (),
-    "fail": (),
-}
 
 
 def enable(
@@ -233,9 +97,9 @@ def enable(
     Raises:
         LifecycleError: the channel is not connected, a limit is not above 0, or an import runs.
     """
-    with _turn(engine, channel) as (connection, found):
+    with transition(engine, channel) as (connection, found):
         state = _give_up_lost(connection, channel, found)
-        _demand("enable", Facts(channel, state, max_days=max_days, max_per_chat=max_per_chat))
+        demand("enable", Facts(channel, state, max_days=max_days, max_per_chat=max_per_chat))
         owner = {"id": channel.project_id, "tenant_id": channel.tenant_id}
         agent_id = agent_named(connection, owner, agent) if agent else None
         _enable(connection, channel, state, agent_id, max_days, max_per_chat)
@@ -243,8 +107,8 @@ def enable(
 
 def disable(engine: Engine, channel: Channel) -> None:
     """Turn imports of a channel off: the next one is refused, one that runs is not interrupted."""
-    with _turn(engine, channel) as (connection, state):
-        _demand("disable", Facts(channel, state))
+    with transition(engine, channel) as (connection, state):
+        demand("disable", Facts(channel, state))
         _run(connection, "disable_import", channel)
         _run(connection, "remember_decision", channel)
 
@@ -262,9 +126,49 @@ def request(engine: Engine, channel: Channel, wish: Wish, group: str | None = No
         AlreadyImportingError: an import runs or is about to.
         LifecycleError: the channel is off or not active, or the wish makes no sense.
     """
-    with _turn(engine, channel) as (connection, found):
-        state = _give_up_lost(connection, channel, found)
-        return _request(connection, channel, state, wish, group)
+    with transition(engine, channel) as (connection, found):
+        return reserve(connection, channel, found, wish, group)
+
+
+def reserve(
+    connection: Connection, channel: Channel, state: State, wish: Wish, group: str | None
+) -> UUID:
+    """Reserve a channel within a transition; see `request`."""
+    state = _give_up_lost(connection, channel, state)
+    demand("request", Facts(channel, state, wish))
+    import_id = uuid4()
+    _run(
+        connection,
+        "insert_import",
+        channel,
+        import_id=import_id,
+        run_group=group or str(import_id),
+        strategy=wish.strategy,
+        partial=wish.partial,
+    )
+    _update(connection, channel, "importing", state.stats)
+    payload = {
+        "channel_id": str(channel.id),
+        "channel_type": state.type,
+        "correlation_id": str(import_id),
+        "strategy": wish.strategy,
+        "time_range_days": wish.days,
+        "limit": tighter(wish.limit or None, state.max_per_chat) or 0,
+        "requested_at": written(state.now),
+    }
+    _emit(connection, channel, "requested", import_id, payload)
+    return import_id
+
+
+def end(connection: Connection, channel: Channel, state: State, reason: str | None) -> None:
+    """End the open import within a transition: completed, or failed for a reason.
+
+    Runs of it that go on do not open it again.
+    """
+    if reason:
+        _fail(connection, channel, state, reason)
+    else:
+        _complete(connection, channel, state)
 
 
 def state_of(engine: Engine, channel: Channel) -> State:
@@ -273,18 +177,10 @@ def state_of(engine: Engine, channel: Channel) -> State:
         return _read(connection, channel)
 
 
-def progress(engine: Engine, channel: Channel) -> dict[str, Any] | None:
-    """Return how far the newest import is, as plain data; None where there was none.
-
-    Counts are sums over its runs, written while they run.
-    """
-    with engine.connect() as connection:
-        row = _run(connection, "select_progress", channel).mappings().first()
-    if row is None:
-        return None
-    moments = ("requested_at", "started_at", "ended_at")
-    written = {name: row[name] and _written(row[name]) for name in moments}
-    return {**row, **written, "import_id": str(row["import_id"])}
+def held(engine: Engine, channel: Channel) -> bool:
+    """Return whether any process takes part in an import of a channel."""
+    with transition(engine, channel) as (_, state):
+        return state.held
 
 
 def first_day(engine: Engine, channel: Channel, wish: Wish, today: date) -> date | None:
@@ -358,7 +254,7 @@ class Participation:
         """
         if channel.id in self._imports:
             return self._imports[channel.id][1]
-        with _turn(self._engine, channel) as (connection, state):
+        with transition(self._engine, channel) as (connection, state):
             import_id = self._join_or_begin(connection, channel, state, wish)
             self._hold(channel)
         self._imports[channel.id] = (channel, import_id)
@@ -392,18 +288,27 @@ class Participation:
         self, connection: Connection, channel: Channel, state: State, wish: Wish
     ) -> UUID:
         if state.import_id and self._group in (state.run_group, str(state.import_id)):
-            if state.held:
-                return state.import_id
             if state.requested:
                 return _start(connection, channel, state)
+            if state.held or state.goes_on:
+                return state.import_id
+        self._refuse_ended(connection, channel)
         state = _give_up_lost(connection, channel, state)
         if not state.enabled and not state.decided:
             facts = Facts(channel, state, max_days=state.max_days, max_per_chat=state.max_per_chat)
-            _demand("enable", facts)
+            demand("enable", facts)
             _enable(connection, channel, state, None, state.max_days, state.max_per_chat)
             state = _read(connection, channel)
-        _request(connection, channel, state, wish, self._group)
+        reserve(connection, channel, state, wish, self._group)
         return _start(connection, channel, _read(connection, channel))
+
+    def _refuse_ended(self, connection: Connection, channel: Channel) -> None:
+        """Refuse what belongs to an import that has ended: it was cancelled, or is long done."""
+        if _run(connection, "is_ended", channel, group=self._group).scalar_one():
+            raise LifecycleError(
+                f"channel {channel.key}: the import that this run belongs to has ended; begin a "
+                f"new one, with `ventros import {channel.key}` or a new run of these days"
+            )
 
     def _hold(self, channel: Channel) -> None:
         if self._holder is None:
@@ -425,18 +330,15 @@ class Participation:
         if state.import_id != import_id:
             return  # It was taken for lost; the columns are another import's now.
         reason = state.error or self._reasons.get(channel.id)
-        if state.held:
-            if reason:
+        if state.held or state.goes_on:
+            if reason and not state.goes_on:  # What fails a planned range is tried again.
                 _run(connection, "note_error", channel, import_id=import_id, error=reason)
             _save(connection, channel, state, "importing")
             return
         silent = _run(connection, "end_silent_runs", channel, import_id=import_id, error=SILENT)
         if not reason and silent.rowcount:
             reason = SILENT
-        if reason:
-            _fail(connection, channel, state, reason)
-        else:
-            _complete(connection, channel, state)
+        end(connection, channel, state, reason)
 
 
 def _enable(
@@ -454,36 +356,8 @@ def _enable(
     _emit(connection, channel, "enabled", uuid4(), payload)
 
 
-def _request(
-    connection: Connection, channel: Channel, state: State, wish: Wish, group: str | None
-) -> UUID:
-    _demand("request", Facts(channel, state, wish))
-    import_id = uuid4()
-    _run(
-        connection,
-        "insert_import",
-        channel,
-        import_id=import_id,
-        run_group=group or str(import_id),
-        strategy=wish.strategy,
-        partial=wish.partial,
-    )
-    _update(connection, channel, "importing", state.stats)
-    payload = {
-        "channel_id": str(channel.id),
-        "channel_type": state.type,
-        "correlation_id": str(import_id),
-        "strategy": wish.strategy,
-        "time_range_days": wish.days,
-        "limit": tighter(wish.limit or None, state.max_per_chat) or 0,
-        "requested_at": _written(state.now),
-    }
-    _emit(connection, channel, "requested", import_id, payload)
-    return import_id
-
-
 def _start(connection: Connection, channel: Channel, state: State) -> UUID:
-    _demand("start", Facts(channel, state))
+    demand("start", Facts(channel, state))
     import_id = _opened(state)
     _run(connection, "start_import", channel, import_id=import_id)
     _run(connection, "remember_decision", channel)
@@ -493,14 +367,14 @@ def _start(connection: Connection, channel: Channel, state: State) -> UUID:
 
 
 def _complete(connection: Connection, channel: Channel, state: State) -> None:
-    _demand("complete", Facts(channel, state))
+    demand("complete", Facts(channel, state))
     stats = _save(connection, channel, state, "completed")
     payload = {"Stats": stats, **_signed(channel, state)}
     _emit(connection, channel, "completed", _opened(state), payload)
 
 
 def _fail(connection: Connection, channel: Channel, state: State, reason: str) -> None:
-    _demand("fail", Facts(channel, state))
+    demand("fail", Facts(channel, state))
     _save(connection, channel, state, "failed", reason)
     payload = {"Reason": reason, **_signed(channel, state)}
     _emit(connection, channel, "failed", _opened(state), payload)
@@ -525,10 +399,10 @@ def _save(
         "total": counts["processed"] + counts["failed"],
         "processed": counts["processed"],
         "failed": counts["failed"],
-        "started_at": _written(state.started_at or state.now),
+        "started_at": written(state.started_at or state.now),
     }
     if status != "importing":
-        stats["ended_at"] = _written(state.now)
+        stats["ended_at"] = written(state.now)
         _run(connection, "end_import", channel, import_id=import_id, status=status, error=reason)
     imported = status == "completed" and not state.partial
     _update(connection, channel, status, stats, imported=imported)
@@ -569,12 +443,7 @@ def _emit(
 
 
 def _signed(channel: Channel, state: State) -> dict[str, str]:
-    return {"ChannelID": str(channel.id), "Timestamp": _written(state.now)}
-
-
-def _written(moment: datetime) -> str:
-    """Return a moment as Go writes times in JSON."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {"ChannelID": str(channel.id), "Timestamp": written(state.now)}
 
 
 def _opened(state: State) -> UUID:
@@ -583,21 +452,8 @@ def _opened(state: State) -> UUID:
     return state.import_id
 
 
-def _demand(transition: str, facts: Facts) -> None:
-    """Refuse a transition whose preconditions do not hold."""
-    for demanded in PRECONDITIONS[transition]:
-        if not demanded.holds(facts):
-            since = facts.state.started_at or facts.state.now
-            said = demanded.refusal.format(
-                key=facts.channel.key,
-                status=facts.state.channel_status or "inactive",
-                since=f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            )
-            raise demanded.error(f"channel {facts.channel.key}: {said}")
-
-
 @contextmanager
-def _turn(engine: Engine, channel: Channel) -> Iterator[tuple[Connection, State]]:
+def transition(engine: Engine, channel: Channel) -> Iterator[tuple[Connection, State]]:
     """Open a transaction in which the channel's lifecycle stands still."""
     with engine.begin() as connection:
         _run(connection, "lock_channel", channel)

@@ -25,6 +25,19 @@ OVERLAP = timedelta(days=1)
 
 
 @dataclass(frozen=True)
+class DayRange:
+    """Contiguous UTC days, both ends included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many days."""
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True)
 class Wish:
     """What an import is asked for, in the CRM's words.
 

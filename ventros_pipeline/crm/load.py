@@ -100,6 +100,7 @@ class Window:
 
     Attributes:
         days: UTC days, each with the distinct rows that the archive knows of it.
+        now: the moment of the import, UTC.
         judged: decoded rows, divided.
         rejected: rows that go to quarantine.
         evidence: what the rows themselves say of who is whom.
@@ -109,6 +110,7 @@ class Window:
     """
 
     days: dict[date, int]
+    now: datetime
     judged: messages.Judged
     rejected: Sequence[Rejected]
     evidence: Sequence[Evidence]
@@ -361,7 +363,7 @@ def _account(
         )
         cursor.execute(
             read_sql("load/upsert_coverage.sql"),
-            {**identified, "rows": seen, "partial": window.partial},
+            {**identified, "rows": seen, "partial": window.partial, "now": window.now},
         )
         loaded.by_day[day] = counts
         if window.doubted.get(day):

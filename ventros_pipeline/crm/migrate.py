@@ -171,12 +171,15 @@ def run_file(name: str, *, skip_if: Callable[[Connection], bool] | None = None) 
 
 
 def refuse_downgrade() -> None:
-    """Refuse to go back: the way down would drop the keys that keep messages single.
+    """Refuse to go back one file: half a memory would not keep messages single.
 
     Raises:
         MigrationError: always.
     """
-    raise MigrationError("Migrations have no way down: restore the backup made before migrating")
+    raise MigrationError(
+        "There is one way back, for all files at once: DROP SCHEMA history_sync CASCADE. What was "
+        "imported stays in the CRM, and a later import finds its rows again"
+    )
 
 
 def _configure(connection: Connection) -> None:

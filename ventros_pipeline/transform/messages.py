@@ -138,17 +138,19 @@ def judge(
 
 
 def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
-    """Leave out what is beyond the newest `rows` rows of each chat, counted as filtered.
+    """Leave out what is beyond the newest `rows` rows of each conversation, counted as filtered.
 
     Args:
         judged: rows of some days.
-        rows: how many of each chat are wanted.
-        newer: `chat` and `newer` (Int64): rows of later days that are in the CRM already. So a cap
-            holds over an import that goes from the newest day to the oldest.
+        rows: how many of each conversation are wanted.
+        newer: `chat`, its `conversation` and how many `newer` rows (Int64) of that, of later days,
+            are in the CRM already. So a cap holds over an import that goes from the newest day to
+            the oldest. A chat that is not in it is a conversation of its own.
     """
+    conversation = pl.coalesce("conversation", "chat")
     ranked = judged.kept.join(newer, on="chat", how="left", maintain_order="left").with_columns(
         (
-            pl.struct(-pl.col("at").dt.epoch("us"), "row_key").rank("dense").over("chat")
+            pl.struct(-pl.col("at").dt.epoch("us"), "row_key").rank("dense").over(conversation)
             + pl.col("newer").fill_null(0)
         ).alias("place")
     )
@@ -158,7 +160,7 @@ def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
         .agg(pl.col("row_key").n_unique().cast(pl.Int64).alias("rows"))
         .select("day", pl.lit("over_chat_limit").alias("reason"), "rows")
     )
-    kept = ranked.filter(pl.col("place") <= rows).drop("place", "newer")
+    kept = ranked.filter(pl.col("place") <= rows).drop("place", "newer", "conversation")
     return Judged(kept, pl.concat([judged.filtered, beyond]).sort("day", "reason"))
 
 

@@ -265,6 +265,11 @@ class WahaClient:
         """List every chat as the engine describes it (`merge=false`: LID halves on their own)."""
         return self._listing(_CHATS, {"merge": "false", "sortBy": "id", "sortOrder": "asc"}, "id")
 
+    def newest_chats(self, limit: int) -> list[dict[str, Any]]:
+        """List the chats that moved last, in one request; see `chats` for all of them."""
+        params = {"merge": "false", "sortBy": "conversationTimestamp", "sortOrder": "desc"}
+        return self._get(_CHATS, self._items, {**params, "limit": limit, "offset": 0})
+
     def contacts(self) -> list[dict[str, Any]]:
         """List every contact as the engine describes it; groups and LIDs may be among them."""
         params = {"session": self.server.session, "sortBy": "id", "sortOrder": "asc"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
@@ -21,7 +21,7 @@ from ventros_pipeline.instance import register_channels
 from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
 from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 from ventros_pipeline.replay.server import ReplayServer
-from ventros_pipeline.resources import ATTENDED
+from ventros_pipeline.resources import ATTENDED, Pipeline
 from ventros_pipeline.settings import Settings, get_settings
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, at, message, write_account
 
@@ -153,3 +153,71 @@ def house(
         register_channels(instance, channels)
         yield House(defs, instance, engine, channels)
     get_settings.cache_clear()
+
+
+# -- sensors -------------------------------------------------------------------------------------
+
+
+class ScriptedPipeline(Pipeline):
+    """A pipeline whose clock the test sets."""
+
+    moment: ClassVar[datetime] = datetime(2026, 6, 30, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return type(self).moment
+
+
+def tick(
+    house: House, sensor: dg.SensorDefinition, cursor: str | None = None
+) -> dg.SensorResult | dg.SkipReason:
+    """Let a sensor look once, in a context of its own, as after a restart of the daemon."""
+    with dg.build_sensor_context(
+        instance=house.instance, resources={"pipeline": ScriptedPipeline()}, cursor=cursor
+    ) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    return result
+
+
+def requests_of(result: dg.SensorResult | dg.SkipReason) -> list[dg.RunRequest]:
+    return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
+
+
+def execute_requests(
+    house: House, requests: Iterable[dg.RunRequest], *, job: str = HISTORY_IMPORT
+) -> list[dg.ExecuteInProcessResult]:
+    """Run what a sensor has requested, one after the other, as the daemon would."""
+    return [
+        house.defs.resolve_job_def(request.job_name or job).execute_in_process(
+            instance=house.instance,
+            tags=dict(request.tags),
+            run_config=request.run_config,
+            partition_key=request.partition_key,
+            raise_on_error=False,
+        )
+        for request in requests
+    ]
+
+
+@pytest.fixture(scope="session")
+def scripted_defs() -> dg.Definitions:
+    """The code location with a calendar from June 2026 and a clock that tests set."""
+    return build_defs(
+        settings=Settings(history_start=START, _env_file=None),  # type: ignore[call-arg]
+        resource_overrides={"pipeline": ScriptedPipeline()},
+    )
+
+
+@pytest.fixture
+def scripted(house: House, scripted_defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch) -> House:
+    """The house on 30 June 2026, noon, with runs of ten days."""
+    monkeypatch.setenv("VENTROS_RUN_DAYS", "10")
+    monkeypatch.setattr(ScriptedPipeline, "moment", datetime(2026, 6, 30, 12, tzinfo=UTC))
+    get_settings.cache_clear()
+    return replace(house, defs=scripted_defs)
+
+
+def pass_time(**how: float) -> datetime:
+    """Set the clock forward."""
+    ScriptedPipeline.moment += timedelta(**how)
+    return ScriptedPipeline.moment

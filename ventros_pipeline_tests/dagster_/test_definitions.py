@@ -88,6 +88,18 @@ def test_the_jobs_run_these_assets(defs: dg.Definitions) -> None:
     assert found == JOBS
 
 
+def test_what_asks_waha_by_itself_is_off_until_a_person_turns_it_on(defs: dg.Definitions) -> None:
+    sensors = {sensor.name: sensor for sensor in defs.sensors or []}
+    assert {"channel_sensor", "history_sensor"} <= sensors.keys()
+    for sensor in sensors.values():
+        assert isinstance(sensor, dg.SensorDefinition)
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+        assert sensor.description
+    for schedule in defs.schedules or []:
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+
+
 def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     for name in ASSETS:

@@ -9,11 +9,10 @@ import dagster as dg
 import pytest
 
 from ventros_pipeline import importer
-from ventros_pipeline.crm import lifecycle
-from ventros_pipeline.crm.limits import Wish
+from ventros_pipeline.crm import lifecycle, plans
+from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.jobs import HISTORY_IMPORT
-from ventros_pipeline.planning import DayRange
 from ventros_pipeline.resources import BACKFILL, IMPORT
 from ventros_pipeline.runs import RunError, import_history, today
 from ventros_pipeline_tests.dagster_.conftest import SECRET_TEXT, House
@@ -96,14 +95,20 @@ def test_progress_is_readable_while_a_command_runs(
     load = Importer.load_days
 
     def watched(self: Importer, *arguments: Any, **how: Any) -> Any:
-        seen.append(lifecycle.progress(house.engine, self.channel))
+        seen.append(plans.plan_of(house.engine, self.channel))
         yield from load(self, *arguments, **how)
 
     monkeypatch.setattr(Importer, "load_days", watched)
     import_all(house)
 
-    counts = [(p["status"], p["runs"], p["messages_read"], p["days_loaded"]) for p in seen]
-    assert counts == [("running", 1, 1, 0), ("running", 2, 4, 2)]
+    counts = [(p.driver, p.status, p.runs, p.messages, p.days_done) for p in seen]
+    assert counts == [("command", "running", 1, 1, 0), ("command", "running", 2, 4, 2)]
+    assert [[r.state for r in p.ranges] for p in seen] == [
+        ["running", "waiting"],
+        ["done", "running"],
+    ]
+    assert seen[0].seconds_left is None
+    assert seen[1].seconds_left > 0
 
 
 def test_a_failed_run_fails_its_import_with_a_reason_and_can_be_repeated(

@@ -130,7 +130,7 @@ def test_a_channel_with_nobody_to_ask_about_is_left_alone(
 
 
 def test_the_schedule_is_off_until_a_person_turns_it_on(defs: dg.Definitions) -> None:
-    [schedule] = defs.schedules or []
+    [schedule] = [s for s in defs.schedules or [] if s.name == "identity_sweep_hourly"]
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.job_name == IDENTITY_SWEEP
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from ventros_pipeline.crm import ledger, lifecycle
+from ventros_pipeline.crm import ledger, lifecycle, plans
 from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import connect, libpq_url
 from ventros_pipeline.crm.lifecycle import (
@@ -441,7 +441,7 @@ def test_total_is_processed_and_failed_and_processed_are_the_messages_in_the_crm
 
 def test_progress_is_readable_while_it_runs(world: World, replay: Serve, account: Path) -> None:
     replay(account)
-    assert lifecycle.progress(world.engine, world.channel) is None
+    assert plans.plan_of(world.engine, world.channel) is None
     importer = world.importer()
     ledger.start_run(world.engine, world.channel, importer.run_id, world.days[0], world.days[-1])
     with taking_part(world.engine, world.channel, "one", Wish()) as import_id:
@@ -449,17 +449,18 @@ def test_progress_is_readable_while_it_runs(world: World, replay: Serve, account
         importer.refresh_directory()
         for _ in importer.read_days(world.days):
             pass
-        meanwhile = lifecycle.progress(world.engine, world.channel)
+        meanwhile = plans.plan_of(world.engine, world.channel)
         for _ in importer.load_days(world.days):
             pass
         ledger.end_run(world.engine, world.channel, importer.run_id)
 
-    ended = lifecycle.progress(world.engine, world.channel)
+    ended = plans.plan_of(world.engine, world.channel)
     assert meanwhile is not None
     assert ended is not None
-    assert (meanwhile["status"], meanwhile["messages_read"]) == ("running", 7)
-    assert (meanwhile["days_read"], meanwhile["days_loaded"]) == (30, 0)
-    assert (ended["status"], ended["days_loaded"]) == ("completed", 30)
+    assert (meanwhile.driver, meanwhile.status, meanwhile.messages) == ("run", "running", 7)
+    assert (meanwhile.days_read, meanwhile.days_done, meanwhile.days_total) == (30, 0, 30)
+    assert meanwhile.rate is not None
+    assert (ended.status, ended.days_done, ended.seconds_left) == ("completed", 30, None)
 
 
 def test_errors_are_kept_and_the_run_can_be_repeated(
@@ -472,9 +473,9 @@ def test_errors_are_kept_and_the_run_can_be_repeated(
     assert "ended_at" in column(world, "history_import_stats")
     reason = world.rows(EVENTS)[-1]["event_data"]["Reason"]
     assert reason.startswith("WAHA session 'default'")
-    failed = lifecycle.progress(world.engine, world.channel)
+    failed = plans.plan_of(world.engine, world.channel)
     assert failed is not None
-    assert (failed["status"], failed["error"]) == ("failed", reason)
+    assert (failed.status, failed.error) == ("failed", reason)
 
     replay(account)
     import_in_lifecycle(world)

@@ -54,6 +54,26 @@ def test_a_limit_keeps_the_newest_of_each_chat_over_several_runs(
     world.assert_proved()
 
 
+def test_the_two_addresses_of_a_person_share_one_limit(
+    world: World, replay: Serve, tmp_path: Path
+) -> None:
+    """They are one chat in the CRM, whose limit it is."""
+    lid = "210000000000001@lid"
+    rows = [
+        (who, message(who, f"3EB0{day}{hour}", at(f"2026-06-0{day} {hour}:00")))
+        for day in (2, 4)
+        for hour, who in ((10, ANA), (12, lid), (14, ANA))
+    ]
+    replay(write_account(tmp_path / "account", rows, lids={lid: ANA}))
+    late, early = import_capped(world, LATE, 2), import_capped(world, EARLY, 2)
+    assert (late["inserted"], late["filtered"]) == (2, 1)
+    assert (early["inserted"], early["filtered"]) == (0, 3)
+    kept = world.rows("SELECT stanza_id FROM history_sync.message_keys ORDER BY stanza_id")
+    assert [row["stanza_id"] for row in kept] == ["3EB0412", "3EB0414"]
+    assert world.value("SELECT count(*) FROM chats WHERE deleted_at IS NULL") == 1
+    world.assert_proved()
+
+
 def test_the_same_limit_again_changes_nothing(world: World, replay: Serve, tmp_path: Path) -> None:
     replay(account(tmp_path / "account"))
     import_capped(world, LATE, 3)
@@ -68,4 +88,4 @@ def test_days_of_which_only_some_chats_were_read_do_not_count_as_read(
     figures = import_capped(world, EARLY, 100, chats=["5511980000002@c.us"])
     assert (figures["seen"], figures["inserted"]) == (1, 1)
     states = world.rows("SELECT DISTINCT state FROM history_sync.coverage")
-    assert [row["state"] for row in states] == ["reading"]
+    assert [row["state"] for row in states] == ["unknown"]

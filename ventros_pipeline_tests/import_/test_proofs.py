@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, prove, prove_times
 from ventros_pipeline.crm.database import connect
+from ventros_pipeline.crm.doctor import examine
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.importer import archived_times
 from ventros_pipeline.replay.server import ReplayServer
@@ -138,6 +139,15 @@ def test_one_stanza_id_in_two_conversations_is_two_messages(planted: World) -> N
     assert broken(planted) == {}
 
 
+def test_rows_that_whatsapp_never_named_are_no_repetition(planted: World) -> None:
+    """The CRM's own broadcasts and failed sendings have no id: two of them to one contact."""
+    for _ in range(2):
+        copy(planted, "3EB0000A", source="broadcast", from_me=True, channel_message_id=None)
+    assert planted.value("SELECT count(*) FROM messages WHERE channel_message_id IS NULL") == 2
+    assert broken(planted) == {}
+    assert "message_twice" not in {c.name for c in examine(planted.engine, planted.channel)}
+
+
 @pytest.mark.parametrize(
     "column", ["seen", "inserted", "updated", "unchanged", "duplicate", "filtered", "quarantined"]
 )
@@ -146,6 +156,20 @@ def test_a_balance_line_that_was_changed_is_found(planted: World, column: str) -
         f"UPDATE history_sync.balance SET {column} = {column} + 1 WHERE day = '2026-06-02'"
     )
     assert broken(planted) == {"balance_closes": 1}
+
+
+def test_of_all_runs_together_only_the_newest_balance_of_a_day_counts(planted: World) -> None:
+    balance = next(proof for proof in PROOFS if proof.name == "balance_closes")
+    newest = "loaded_at = (SELECT max(loaded_at) FROM history_sync.balance)"
+    planted.execute(
+        "INSERT INTO history_sync.balance (run_id, channel_id, day, seen, loaded_at) "
+        "SELECT gen_random_uuid(), channel_id, day, 7, loaded_at - interval '1 day' "
+        "FROM history_sync.balance WHERE day = '2026-06-02'"
+    )
+    assert prove(planted.engine, planted.channel, balance).found == 0
+    planted.execute(f"UPDATE history_sync.balance SET seen = seen + 1 WHERE {newest}")
+    found = prove(planted.engine, planted.channel, balance)
+    assert found.found == planted.value(f"SELECT count(*) FROM history_sync.balance WHERE {newest}")
 
 
 def test_an_imported_row_without_a_key_is_found(planted: World) -> None:

@@ -1,0 +1,1 @@
+DELETE FROM history_sync.plan_ranges WHERE import_id = %(import_id)s

@@ -1,0 +1,1 @@
+DELETE FROM history_sync.hints WHERE done_at < %(before)s

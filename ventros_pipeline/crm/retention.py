@@ -1,0 +1,46 @@
+"""What of the pipeline's own memory may go, and after how long.
+
+What belongs here: which rows and days are of no more use. What does not: the archive's files and
+Dagster's runs, which a caller deletes (`upkeep.py`). Nothing of the CRM's own is ever deleted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.engine import Engine
+
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.sql import read_sql
+
+# A hint that was followed is kept so that a repeated delivery of it is known as one.
+KEEP_HINTS = timedelta(days=30)
+
+
+def forget_hints(engine: Engine, now: datetime) -> int:
+    """Delete hints that were followed long ago; return how many."""
+    return _delete(engine, "retention/delete_hints.sql", now - KEEP_HINTS)
+
+
+def forget_api_calls(engine: Engine, now: datetime) -> int:
+    """Delete what rate limits remember of API keys that have stopped calling; return how many."""
+    return _delete(engine, "retention/delete_api_calls.sql", now)
+
+
+def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: date) -> list[date]:
+    """Return those of some days whose archive is of no more use, oldest first.
+
+    Args:
+        days: days in the archive.
+        before: the first day that is kept in any case.
+    """
+    values = {"channel_id": channel.id, "days": list(days), "before": before}
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(read_sql("retention/spent_days.sql"), values)
+        return list(rows.scalars())
+
+
+def _delete(engine: Engine, statement: str, before: datetime) -> int:
+    with engine.begin() as connection:
+        return connection.exec_driver_sql(read_sql(statement), {"before": before}).rowcount

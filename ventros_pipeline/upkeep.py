@@ -1,0 +1,152 @@
+"""Jobs that look after what is imported: nightly proofs and reports, weekly retention.
+
+What belongs here: what such a run does over all channels, and how it says so. What does not: what
+must hold (`crm/checks.py`), what may go (`crm/retention.py`), and when (`schedules.py`). Neither
+job asks WAHA for anything.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from ventros_pipeline.crm import ledger, retention
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.checks import Finding, Proof
+from ventros_pipeline.failures import explained
+from ventros_pipeline.incremental import INCREMENTAL_SYNC
+from ventros_pipeline.jobs import IDENTITY_SWEEP
+from ventros_pipeline.metadata import report_metadata, sample_table
+from ventros_pipeline.proving import prove_channel
+from ventros_pipeline.report import report_of
+from ventros_pipeline.resources import Pipeline
+
+NIGHTLY_CHECKS = "nightly_checks"
+WEEKLY_RETENTION = "weekly_retention"
+REPORT = dg.AssetKey("import_report")
+
+# Jobs that run by the clock or by a sensor, many times a day, and mostly find nothing to do.
+FREQUENT_JOBS = (INCREMENTAL_SYNC, IDENTITY_SWEEP)
+KEEP_RUNS = timedelta(days=30)
+ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+
+
+@dg.op
+def prove_channels(pipeline: Pipeline) -> Iterator[dg.AssetMaterialization | dg.Output[None]]:
+    """Ask every proof of every channel that was ever imported, and log each one's report."""
+    table: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for channel in ledger.imported_channels(pipeline.engine):
+        try:
+            proved = prove_channel(pipeline.engine, pipeline.archive, channel)
+            report = report_of(pipeline.engine, channel)
+        except Exception as error:  # noqa: BLE001 -- one channel hides no other's findings
+            today = [pipeline.now().date()]
+            problems.append(str(explained(error, channel.key, today).description))
+            continue
+        # Yielded, for what is only logged is lost when the op fails.
+        yield dg.AssetMaterialization(
+            REPORT, partition=channel.key, metadata=report_metadata([report])
+        )
+        table += [_line(channel, proof, finding) for proof, finding in proved]
+        problems += [_problem(proof, finding) for proof, finding in proved if finding.found]
+    metadata: dict[str, Any] = {"proofs": sample_table(table), "problems": len(problems)}
+    if problems:
+        raise dg.Failure("\n".join(problems), metadata=metadata, allow_retries=False)
+    yield dg.Output(None, metadata=metadata)
+
+
+@dg.op
+def drop_what_is_old(context: dg.OpExecutionContext, pipeline: Pipeline) -> dg.Output[None]:
+    """Delete followed hints, idle counters, spent archive days and runs that changed nothing."""
+    now = pipeline.now()
+    metadata = {
+        "hints": retention.forget_hints(pipeline.engine, now),
+        "api_calls": retention.forget_api_calls(pipeline.engine, now),
+        **_drop_archive_days(pipeline, now),
+        "runs": _drop_idle_runs(context.instance, now),
+    }
+    return dg.Output(None, metadata=metadata)
+
+
+@dg.job(
+    name=NIGHTLY_CHECKS,
+    description="Asks every proof of every channel that was ever imported, over all of its days, "
+    "and writes each channel's report. Reads the database and the archive, never WAHA. A proof "
+    "that does not hold fails the run after all channels were looked at.",
+)
+def nightly_checks() -> None:
+    """Prove all channels."""
+    prove_channels()
+
+
+@dg.job(
+    name=WEEKLY_RETENTION,
+    description="Deletes hints that were followed 30 days ago, idle counters of rate limits, and "
+    "runs of incremental_sync and identity_sweep that ended 30 days ago and materialised "
+    "nothing (a run that did is what the UI knows a partition by). Archive days only if "
+    "VENTROS_ARCHIVE_KEEP_DAYS is set, and then only those older that are settled and of which "
+    "nothing waits in quarantine: everything in the CRM can be rebuilt from the archive without "
+    "asking WAHA, and a day that is deleted only from what WhatsApp still has.",
+)
+def weekly_retention() -> None:
+    """Drop what is of no more use."""
+    drop_what_is_old()
+
+
+def _line(channel: Channel, proof: Proof, finding: Finding) -> dict[str, Any]:
+    return {"channel": channel.key, "check": proof.name, "found": finding.found}
+
+
+def _problem(proof: Proof, finding: Finding) -> str:
+    return (
+        f"check {proof.name}, channel {finding.channel}: {finding.found} times this does not "
+        f"hold: {proof.promise} {proof.repair}"
+    )
+
+
+def _drop_archive_days(pipeline: Pipeline, now: datetime) -> dict[str, int]:
+    """Delete days from the archive if that is wanted; return how many, and their bytes."""
+    keep = pipeline.settings.archive_keep_days
+    if keep is None:
+        return {"archive_days": 0, "archive_bytes": 0}
+    before = now.date() - timedelta(days=keep)
+    sizes = [
+        pipeline.archive.delete(channel.key, day)
+        for channel in ledger.imported_channels(pipeline.engine)
+        for day in retention.spent_days(
+            pipeline.engine,
+            channel,
+            # The calendar's first day stands for rows of any age, and is read again and again.
+            [d for d in pipeline.archive.days(channel.key) if d > pipeline.settings.history_start],
+            before,
+        )
+    ]
+    return {"archive_days": len(sizes), "archive_bytes": sum(sizes)}
+
+
+def _drop_idle_runs(instance: dg.DagsterInstance, now: datetime) -> int:
+    """Delete old runs that left nothing behind; return how many."""
+    idle = [run_id for run_id in _old_runs(instance, now) if not _materialised(instance, run_id)]
+    for run_id in idle:
+        instance.delete_run(run_id)
+    return len(idle)
+
+
+def _old_runs(instance: dg.DagsterInstance, now: datetime) -> Iterable[str]:
+    for job in FREQUENT_JOBS:
+        yield from instance.get_run_ids(
+            dg.RunsFilter(job_name=job, statuses=ENDED, updated_before=now - KEEP_RUNS)
+        )
+
+
+def _materialised(instance: dg.DagsterInstance, run_id: str) -> bool:
+    made = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1
+    )
+    return bool(made.records)

@@ -1,0 +1,131 @@
+"""The arithmetic and the table of the benchmarks; speed itself is never asserted."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from benchmarks.speed.figures import (
+    AT_LEAST,
+    AT_MOST,
+    Line,
+    Spread,
+    Target,
+    grid,
+    growth,
+    ratios,
+    shares,
+    shown,
+    table,
+    verdict,
+)
+from benchmarks.speed.profile import Profile
+from benchmarks.speed.rows import ROWS
+from benchmarks.speed.targets import TARGETS
+
+SLOW = Target("load.copy", "load", AT_MOST, 1.7, "×", "1,000,000")
+QUICK = Target("dlt.whole", "dlt", AT_LEAST, 8, "×", "100,000")
+
+
+def test_a_ratio_is_taken_pair_by_pair_and_its_median_counts() -> None:
+    found = ratios([2.0, 30.0, 4.0], [1.0, 10.0, 1.0])
+
+    assert found.values == (2.0, 3.0, 4.0)
+    assert found.middle == 3.0
+
+
+def test_ratios_of_unequal_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1.0, 2.0], [1.0])
+
+
+def test_a_spread_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing was measured"):
+        Spread.of([])
+
+
+def test_a_spread_shows_its_range_only_where_there_is_one() -> None:
+    assert Spread.of([2.0]).text("s") == "2.00 s"
+    assert Spread.of([3.0, 1.0, 2.0]).text("s") == "2.00 s (1.00 to 3.00)"
+
+
+def test_growth_is_one_where_time_is_linear() -> None:
+    assert growth({1_000: 2.0, 10_000: 20.0}) == pytest.approx(1.0)
+    assert growth({1_000: 1.0, 5_000: 9.0, 10_000: 15.0}) == pytest.approx(1.5)
+
+
+def test_numbers_are_shown_with_three_digits() -> None:
+    assert [shown(n) for n in (0.123, 12.34, 123.4, 12_345.6)] == ["0.12", "12.3", "123", "12,346"]
+
+
+def test_a_target_is_met_on_its_own_side() -> None:
+    assert verdict(SLOW, Line(SLOW.key, Spread.of([1.7]), "")) == "yes"
+    assert verdict(SLOW, Line(SLOW.key, Spread.of([1.8]), "")) == "**no**"
+    assert verdict(QUICK, Line(QUICK.key, Spread.of([8.1]), "")) == "yes"
+    assert verdict(QUICK, Line(QUICK.key, Spread.of([7.9]), "")) == "**no**"
+
+
+def test_what_was_not_measured_stands_in_the_table_and_meets_nothing() -> None:
+    text = table([SLOW, QUICK], [Line(SLOW.key, Spread.of([1.5]), "1,000", "3 s ÷ 2 s")])
+
+    _, _, load, dlt = text.splitlines()
+    assert "1.50 ×" in load
+    assert "1,000 (target: 1,000,000)" in load
+    assert "| yes" in load
+    assert "not measured" in dlt
+    assert "yes" not in dlt
+
+
+def test_a_grid_is_as_wide_as_its_widest_cells() -> None:
+    lines = grid([("a", "b"), ("long", "x")]).splitlines()
+
+    assert lines == ["| a    | b |", "| ---- | - |", "| long | x |"]
+
+
+def test_shares_show_what_they_sum_to() -> None:
+    text = shares({"request": 1.0, "merge": 2.5}, whole=4.0)
+
+    assert text.splitlines()[2].split() == ["|", "merge", "|", "2.50", "|", "62.5%", "|"]
+    assert "87.5%" in text
+
+
+def test_every_target_has_a_row_that_measures_it() -> None:
+    keys = [target.key for target in TARGETS]
+
+    assert len(set(keys)) == len(keys)
+    assert {target.row for target in TARGETS} <= set(ROWS)
+
+
+def test_parts_of_a_profile_exclude_each_other_and_sum_to_the_wall_time() -> None:
+    profile = Profile("rest")
+    inner = profile._timed(lambda: time.sleep(0.02), "inner")
+    outer = profile._timed(inner, "outer")
+    beside = threading.Thread(target=inner)
+    profile._enter("rest")
+
+    outer()
+    beside.start()
+    beside.join()
+    seen = profile.stop()
+
+    assert set(seen["parts"]) == {"rest", "inner", "outer"}
+    assert 0.02 <= seen["parts"]["inner"] < seen["parts"]["inner"] + seen["parts"]["outer"]
+    assert seen["beside"]["inner"] >= 0.02
+    assert seen["calls"]["inner"] == 2
+
+
+def test_a_generator_is_counted_where_it_works_and_not_where_its_values_are_used() -> None:
+    profile = Profile("rest")
+    profile._enter("rest")
+    steps = profile._timed(lambda: iter([1, 2]), "steps")()
+    values = []
+    for value in steps:
+        time.sleep(0.02)
+        values.append(value)
+
+    seen = profile.stop()
+
+    assert values == [1, 2]
+    assert seen["parts"]["rest"] >= 0.04 > seen["parts"]["steps"]
