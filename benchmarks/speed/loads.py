@@ -25,10 +25,23 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Written:
-    """What the server has written: WAL, and row versions of the two big tables."""
+    """What the server has written.
+
+    Attributes:
+        wal: bytes of WAL.
+        pages: whole pages in it, one for each page's first change after a checkpoint.
+        versions: row versions of the two big tables.
+    """
 
     wal: int
+    pages: int
     versions: int
+
+    def since(self, before: Written) -> Written:
+        """Return what was written between two moments."""
+        return Written(
+            self.wal - before.wal, self.pages - before.pages, self.versions - before.versions
+        )
 
 
 def indexes(session: psycopg.Connection[Any]) -> int:
@@ -47,11 +60,12 @@ def written(bench: Bench, database: str) -> Written:
     time.sleep(0.5)
     with bench.session(database) as session:
         found = session.execute(
-            "SELECT pg_current_wal_lsn() - '0/0', coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), "
-            "0) FROM pg_stat_user_tables WHERE relname IN ('messages', 'message_keys')"
+            "SELECT pg_current_wal_lsn() - '0/0', (SELECT wal_fpi FROM pg_stat_wal), "
+            "coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) "
+            "FROM pg_stat_user_tables WHERE relname IN ('messages', 'message_keys')"
         ).fetchone()
     assert found is not None
-    return Written(int(found[0]), int(found[1]))
+    return Written(int(found[0]), int(found[1]), int(found[2]))
 
 
 def settle(bench: Bench, database: str) -> None:

@@ -9,7 +9,7 @@ _MILLION = "1,000,000"
 
 TARGETS = (
     Target(
-        "reference.daemon",
+        "daemon.whole",
         "reference set, NOWEB, 50 ms: request to checks green, daemon",
         AT_MOST,
         20,

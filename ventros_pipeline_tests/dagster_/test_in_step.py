@@ -153,6 +153,8 @@ def a_message(rng: random.Random, moment: datetime, ack: int) -> tuple[str, dict
         from_me=from_me,
         ack=ack if from_me else None,
     )
+    if from_me:
+        row["_data"]["status"] = ack + 1
     return chat, row
 
 
@@ -255,9 +257,9 @@ def assert_equal(house: House, phone: Phone) -> None:
     live = {stanza for stanza, row in rows.items() if row["is_live"]}
     assert (live - wanted.keys(), wanted.keys() - live) == (set(), set())
     assert rows.keys() - live <= gone
-    wrong = {
-        stanza: rows[stanza] for stanza, fact in wanted.items() if not agree(rows[stanza], fact)
-    }
+    wrong = [
+        (rows[stanza], fact) for stanza, fact in wanted.items() if not agree(rows[stanza], fact)
+    ]
     assert not wrong
 
 
