@@ -72,7 +72,7 @@ class Channel:
         """Return WAHA's key: from the named variable, else as the CRM stores it.
 
         Raises:
-            ChannelError: the variable is named but not set.
+            ChannelError: the variable that is named is not set, or not WAHA's.
         """
         variable = self.auth.get("api_key_env")
         if not variable:
@@ -83,18 +83,32 @@ class Channel:
         """Return the key that signs WAHA's webhooks of this channel; None if it has no own.
 
         Raises:
-            ChannelError: its variable is named but not set.
+            ChannelError: the variable that is named is not set, or not WAHA's.
         """
         variable = self.auth.get("hmac_key_env")
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
+        _refuse_other_variables(variable)
         if not os.environ.get(variable):
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
                 "set; set it (in the environment or .env) and run the command again"
             )
         return os.environ[variable]
+
+
+def _refuse_other_variables(variable: str) -> None:
+    """Refuse a variable whose name does not say that it is WAHA's.
+
+    Whoever may edit a channel in the CRM names the variable and the address that its value is sent
+    to: any other secret of this process could be sent to a server of theirs.
+    """
+    if "WAHA" not in variable.upper():
+        raise ChannelError(
+            f"a channel's key may only be in a variable whose name holds WAHA, such as WAHA_KEY; "
+            f"{variable} does not"
+        )
 
 
 def channel_key(session: str, channel_id: UUID) -> str:
@@ -154,10 +168,12 @@ def add_channel(
         project: name or id of the project; needed only where there are several.
 
     Raises:
-        ChannelError: no project fits, or the address is not one.
+        ChannelError: no project fits, the address is not one, or the variable is not WAHA's.
     """
     if not re.match(r"^https?://[^\s/]+", base_url):
         raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
+    if api_key_env:
+        _refuse_other_variables(api_key_env)
     with engine.begin() as connection:
         owner = _project(connection, project)
         agent_id = agent_named(connection, owner, agent) if agent else HISTORY_AGENT

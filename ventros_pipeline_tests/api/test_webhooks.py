@@ -497,13 +497,13 @@ def test_a_channel_may_have_a_key_of_its_own(
 ) -> None:
     office.execute(
         "UPDATE channels SET config = "
-        """jsonb_set(config, '{auth}', '{"hmac_key_env": "OUR_HOOK"}')"""
+        """jsonb_set(config, '{auth}', '{"hmac_key_env": "OUR_WAHA_HOOK"}')"""
     )
     event = envelope("message.any", TEXT_MESSAGE)
     with office.client() as client:
         # Its variable is not set: then nothing is taken, not even under the common key.
         problem(Webhook.of(channel, event).send(client), 503, "turned-off")
-        monkeypatch.setenv("OUR_HOOK", "a key of our own")
+        monkeypatch.setenv("OUR_WAHA_HOOK", "a key of our own")
         problem(Webhook.of(channel, event).send(client), 401, "unauthenticated")
         assert Webhook.of(channel, event, "a key of our own").send(client).status_code == 202
     assert len(hints(office)) == 1
