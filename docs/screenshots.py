@@ -1,4 +1,4 @@
-"""Makes the README's pictures anew: the demo's import, as the Dagster UI shows it.
+"""Makes the README's pictures anew: the demo's import and the switches in the Dagster UI.
 
     .venv/bin/python docs/screenshots.py
 
@@ -16,11 +16,14 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from ventros_pipeline.crm.embedded import EmbeddedServer
-from ventros_pipeline_tests.ui.browser import VENTROS, Dagster, chromium, free_port
+from ventros_pipeline_tests.served import VENTROS, free_port, served
+from ventros_pipeline_tests.ui.browser import chromium
 
 IMAGES = Path(__file__).parent / "images"
 # The calendar begins on the day of the account's first message, so that every day is filled.
 START = "2025-07-15"
+SENSORS = ("channel_sensor", "history_sensor", "incremental_sensor")
+SCHEDULES = ("identity_sweep_hourly", "nightly_checks", "settle_daily", "weekly_retention")
 SHOWN_DAYS, SHOWN_DAY = "[2026-08-20...2026-09-18]", "2026-09-16"
 
 
@@ -33,17 +36,15 @@ def main() -> None:
             "VENTROS_UI_PORT": str(free_port()),
         }
         subprocess.run([VENTROS, "demo", "--no-ui"], env=os.environ | settings, check=True)
-        dagster = Dagster(settings, Path(folder) / "up.log")
         try:
-            dagster.wait_until_served()
-            take(dagster.url)
+            with served(settings, Path(folder) / "up.log") as dagster:
+                take(dagster.url)
         finally:
-            dagster.interrupt()
             EmbeddedServer("", Path(folder) / "postgres").stop()
 
 
 def take(url: str) -> None:
-    """Write the two pictures."""
+    """Write the three pictures."""
     IMAGES.mkdir(exist_ok=True)
     expect.set_options(timeout=60_000)
     with chromium() as browser:
@@ -56,6 +57,8 @@ def take(url: str) -> None:
         page.set_viewport_size({"width": 1440, "height": 720})
         partitions(page, f"{url}/assets/crm_messages?view=partitions")
         page.screenshot(path=IMAGES / "backfill.png")
+        automation(page, f"{url}/automation")
+        page.screenshot(path=IMAGES / "automation.png")
 
 
 def lineage(page: Page, url: str) -> None:
@@ -76,6 +79,16 @@ def partitions(page: Page, url: str) -> None:
     days.press("Enter")
     page.get_by_text(SHOWN_DAY, exact=True).first.click()
     expect(page.get_by_text("partition_row_count").first).to_be_visible()
+
+
+def automation(page: Page, url: str) -> None:
+    """Show the sensors and schedules, all of them off."""
+    page.goto(url)
+    for name in (*SENSORS, *SCHEDULES):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    # The switches come with what stands below each name, a while after the names.
+    expect(page.get_by_text("Standard sensor")).to_have_count(len(SENSORS))
+    expect(page.get_by_text("Scheduled At")).to_have_count(len(SCHEDULES))
 
 
 if __name__ == "__main__":

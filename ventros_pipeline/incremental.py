@@ -4,7 +4,7 @@ What belongs here: channel after channel, and metadata. What does not: what a pa
 (`syncing.py`), and which channels are worth one (`probing.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -42,10 +42,11 @@ class SyncConfig(dg.Config):
 @dg.op
 def sync_channels(
     context: dg.OpExecutionContext, config: SyncConfig, pipeline: Pipeline
-) -> dg.Output[None]:
+) -> Iterator[dg.AssetMaterialization | dg.Output[None]]:
     """Read what is new and what is due of each channel; one that fails keeps no other waiting."""
     now = pipeline.now()
-    table, failures = [], []
+    table: list[dict[str, Any]] = []
+    failures: list[str] = []
     keys = config.channels or [one.channel.key for one in sync.candidates(pipeline.engine, now)]
     for key in keys:
         try:
@@ -55,7 +56,7 @@ def sync_channels(
                 failures.append(str(failure.description))
                 continue
             synced = Synced(notes=(SKIPPED,))
-        _tell(context, key, synced)
+        yield from _told(key, synced)
         problems = _prove(pipeline, pipeline.channel(key), synced, context.run_id)
         for problem in problems:
             pipeline.note_failure(key, context.run_id, problem)
@@ -64,7 +65,7 @@ def sync_channels(
     metadata: dict[str, Any] = {"channels": sample_table(table), "failed": len(failures)}
     if failures:
         raise dg.Failure("\n".join(failures), metadata=metadata, allow_retries=False)
-    return dg.Output(None, metadata=metadata)
+    yield dg.Output(None, metadata=metadata)
 
 
 @dg.job(
@@ -83,8 +84,11 @@ def _sync(context: dg.OpExecutionContext, pipeline: Pipeline, key: str, reread_d
         return sync_channel(importer, reread_days=reread_days)
 
 
-def _tell(context: dg.OpExecutionContext, key: str, synced: Synced) -> None:
-    """Let the pages of both assets show the days of which rows have changed."""
+def _told(key: str, synced: Synced) -> Iterator[dg.AssetMaterialization]:
+    """Let the pages of both assets show the days of which rows have changed.
+
+    To be yielded, for what is only logged is lost when the op fails.
+    """
     for day, counts in synced.changed.items():
         partition = partition_key(key, day)
         loaded = counts["seen"] - sum(
@@ -95,9 +99,7 @@ def _tell(context: dg.OpExecutionContext, key: str, synced: Synced) -> None:
             ("raw_messages", row_count(counts["seen"])),
             ("crm_messages", said),
         ):
-            context.log_event(
-                dg.AssetMaterialization(asset, partition=partition, metadata=metadata)
-            )
+            yield dg.AssetMaterialization(asset, partition=partition, metadata=metadata)
 
 
 def _prove(pipeline: Pipeline, channel: Channel, synced: Synced, run_id: str) -> list[str]:

@@ -24,6 +24,7 @@ from ventros_pipeline.crm.sync import Candidate
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.transform.times import second_of
 from ventros_pipeline.waha.client import ALL_CHATS, WahaClient
+from ventros_pipeline.waha.pages import timestamp_of
 
 # Browsers answer for one chat at a time, so their list of chats is what shows a change.
 BROWSERS = ("WEBJS", "WPP")
@@ -72,6 +73,7 @@ def look_around(
     offset: int,
     busy: Collection[str],
     until: float,
+    asks: bool = True,
 ) -> Look:
     """Find the channels that a pass should read; probe those of which nothing else tells.
 
@@ -83,6 +85,7 @@ def look_around(
         offset: where the last look said that this one should begin.
         busy: servers whose pass is still running or queued; their channels are left alone.
         until: monotonic second at which to stop asking.
+        asks: whether WAHA is asked at all, or only what is known already counts.
     """
     found = [
         candidate
@@ -96,12 +99,12 @@ def look_around(
         tells = one.has_changed or one.has_hints or one.channel.id in due
         (known if tells else unknown).append(one)
     first = offset % len(unknown) if unknown else 0
-    turn = unknown[first:] + unknown[:first]
+    turn = unknown[first:] + unknown[:first] if asks else []
     probed = probe_channels(engine, importer_of, turn, now=now, until=until)
     look = Look(asked=len(probed.asked), failures=probed.failures)
     asked = {one.channel.id for one in probed.asked}
     passed = next((n for n, one in enumerate(turn) if one.channel.id not in asked), 0)
-    look.offset = first + passed
+    look.offset = first + passed if asks else offset
     for one in sorted([*known, *probed.changed], key=lambda one: one.channel.key):
         look.wanted.setdefault(one.channel.waha_server, []).append(one.channel.key)
     return look
@@ -171,11 +174,42 @@ def _shown(client: WahaClient, candidate: Candidate, now: datetime) -> str:
     Where messages are known and none is shown, the server is too old to show all chats at once.
     """
     if candidate.engine not in BROWSERS:
-        day = (candidate.watermark or now).astimezone(UTC).date()
-        rows = client.messages(ALL_CHATS, limit=NEWEST_MESSAGES, order="desc", gte=second_of(day))
-        if rows or candidate.watermark is None:
-            return _hash(_of_message(row) for row in rows)
+        rows = _newest(client, candidate, now)
+        if rows is not None:
+            return rows
     return _hash(_of_chat(chat) for chat in client.newest_chats(NEWEST_CHATS))
+
+
+def _newest(client: WahaClient, candidate: Candidate, now: datetime) -> str | None:
+    """Return the day from which on messages were asked for, and a hash of the newest of them.
+
+    The day stays what it was while nothing changes: were it always that of the newest known
+    message, the first message of each day would look like a change once more after its pass.
+    """
+    newest = (candidate.watermark or now).astimezone(UTC).date()
+    since = min(_since(candidate.shown) or newest, newest)
+    rows = client.messages(ALL_CHATS, limit=NEWEST_MESSAGES, order="desc", gte=second_of(since))
+    if not rows and candidate.watermark is not None:
+        return None
+    shown = f"{since} {_hash(_of_message(row) for row in rows)}"
+    if shown == candidate.shown:
+        return shown
+    later = (row for row in rows if _is_from(row, second_of(newest)))
+    return f"{newest} {_hash(_of_message(row) for row in later)}"
+
+
+def _since(shown: str | None) -> date | None:
+    day = (shown or "").partition(" ")[0]
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        return None
+
+
+def _is_from(row: bytes, second: int) -> bool:
+    """Say whether WAHA would show a row from a second on; it shows all without a time."""
+    found = timestamp_of(row)
+    return found is None or found >= second
 
 
 def _hash(shown: Iterable[object]) -> str:

@@ -17,7 +17,8 @@ identity_sweep_hourly = dg.ScheduleDefinition(
     job=identity_sweep,
     cron_schedule="17 * * * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Asks WAHA every hour whose the LIDs without a number are.",
+    description="Asks WAHA every hour for the numbers of people whom it has named by a hidden id "
+    "(LID) alone, and merges contacts that turn out to be one person.",
 )
 
 nightly_checks_schedule = dg.ScheduleDefinition(
@@ -25,7 +26,8 @@ nightly_checks_schedule = dg.ScheduleDefinition(
     job=nightly_checks,
     cron_schedule="23 3 * * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Proves every imported channel at 03:23 UTC, and writes its report.",
+    description="Proves every imported channel at 03:23 UTC, and writes its report. Asks WAHA "
+    "nothing.",
 )
 
 weekly_retention_schedule = dg.ScheduleDefinition(
@@ -33,7 +35,8 @@ weekly_retention_schedule = dg.ScheduleDefinition(
     job=weekly_retention,
     cron_schedule="47 4 * * 0",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Deletes what is of no more use on Sundays at 04:47 UTC.",
+    description="Deletes what is of no more use on Sundays at 04:47 UTC: hints that were followed, "
+    "runs that changed nothing, and old archive days only if VENTROS_ARCHIVE_KEEP_DAYS is set.",
 )
 
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -189,6 +189,7 @@ class Engine:
     def __init__(self, account: Account, control: Control, *, version: str | None = None) -> None:
         self.account = account
         self.control = control
+        self.others: Sequence[Engine] = ()
         self.started = time.time()
         self.version: dict[str, Any] = account.version
         if self.name != account.version.get("engine") or version is not None:
@@ -281,9 +282,10 @@ class Engine:
         call.query.done()
         if self._status(call) == "STOPPED" and not everything:
             return Answer.of([])
-        info = self._session_info(call)
-        del info["engine"]
-        return Answer.of([info])
+        shown = [engine._session_info(call) for engine in (self, *self.others)]
+        for info in shown:
+            del info["engine"]
+        return Answer.of(shown)
 
     async def session(self, call: Call) -> Answer:
         """Describe one session."""

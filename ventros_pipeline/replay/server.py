@@ -61,6 +61,7 @@ def create_app(
     version: str | None = None,
     minified_ids: bool = False,
     control: Control | None = None,
+    others: Sequence[Account] = (),
 ) -> Starlette:
     """Build the ASGI application that serves an account.
 
@@ -73,6 +74,8 @@ def create_app(
             `sortOrder` and no filters for `all`. By default the account's own.
         minified_ids: WEBJS writes `$1` where ids had `_serialized`.
         control: the switches to obey, to share them with a test.
+        others: further accounts, each under its own session's name; the switches are the server's
+            and hold for all of them.
 
     Returns:
         The application; its switches are at `app.state.control`, what it answers with at
@@ -86,20 +89,23 @@ def create_app(
         raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
     if control is None:
         control = Control(api_key, latency_ms=latency_ms)
-    served = kind(account, control, version=version)
-    if isinstance(served, Webjs):
-        served.minified = minified_ids
-    app = Starlette(routes=[Mount("/", app=_Endpoint(served, control))])
+    engines = [kind(served, control, version=version) for served in (account, *others)]
+    for served in engines:
+        if isinstance(served, Webjs):
+            served.minified = minified_ids
+    app = Starlette(routes=[Mount("/", app=_Endpoint(engines, control))])
     app.state.control = control
-    app.state.engine = served
+    app.state.engine = engines[0]
     return app
 
 
 class _Endpoint:
     """The one ASGI endpoint: Express's routing is not Starlette's, so it is done here."""
 
-    def __init__(self, engine: Engine, control: Control) -> None:
-        self._engine = engine
+    def __init__(self, engines: Sequence[Engine], control: Control) -> None:
+        self._engine, *others = engines
+        self._engine.others = others
+        self._by_session = {engine.account.name: engine for engine in reversed(engines)}
         self._control = control
         self._last: dict[str, tuple[Request, Answer]] = {}
 
@@ -165,12 +171,17 @@ class _Endpoint:
             if route is None:
                 raise refuse(404, f"Cannot {request.method} {request.path}")
             call.parts = {name: decode_part(part) for name, part in call.parts.items()}
-            answer = await self._engine.handler(route)(call)
+            answer = await self._engine_of(call).handler(route)(call)
         except RefusalError as refusal:
             return Answer.of(refusal.payload, refusal.status)
         except CrashError as crash:
             return self._crashed(crash, scope, request, call.query, call.body)
         return _not_modified(scope, answer)
+
+    def _engine_of(self, call: Call) -> Engine:
+        """Return the engine of the session that is named; the first one where it is nobody's."""
+        name = call.parts.get("session") or call.query.text("session")
+        return self._by_session.get(str(name), self._engine)
 
     def _check_key(self, scope: Scope, path: str) -> None:
         if not path.startswith("/api"):
@@ -399,6 +410,7 @@ class ReplayServer:
         pace: float = 1.0,
         live: LiveChanges | None = None,
         script: Sequence[tuple[int, str]] = (),
+        others: Sequence[Account] = (),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -418,6 +430,8 @@ class ReplayServer:
             pace: factor on the profile's delays and `Retry-After`; tests take a small one.
             live: changes made while the account is being read.
             script: (request number, session status) pairs.
+            others: further accounts, each under its own session's name; whoever gives them closes
+                them.
             host: address to listen on.
             port: port to listen on; 0 takes a free one.
         """
@@ -433,6 +447,7 @@ class ReplayServer:
             version=version,
             minified_ids=minified_ids,
             control=self.control,
+            others=others,
         )
         self.engine: Engine = self._app.state.engine
         self._since = len(self.account.journal)

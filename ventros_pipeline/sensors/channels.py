@@ -14,7 +14,8 @@ from ventros_pipeline.resources import Pipeline
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Adds a partition key for every WhatsApp channel of the CRM whose import is on.",
+    description="Makes every WhatsApp channel of the CRM whose import is on known to Dagster, as a "
+    "partition. Asks WAHA nothing.",
 )
 def channel_sensor(
     context: dg.SensorEvaluationContext, pipeline: Pipeline

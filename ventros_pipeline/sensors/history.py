@@ -34,8 +34,8 @@ ENDED = {dg.DagsterRunStatus.SUCCESS: "succeeded"} | dict.fromkeys(
     job=history_import,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Imports channels whose import was turned on, and what the API asks for: newest "
-    "days first, one run of each channel at a time, until the plan is done.",
+    description="Imports each channel whose import was turned on, and what is requested over HTTP: "
+    "newest days first, one run of a channel at a time, until its plan is done.",
 )
 def history_sensor(
     context: dg.SensorEvaluationContext, pipeline: Pipeline

@@ -65,6 +65,22 @@ def test_a_probe_is_one_request_and_sees_a_new_message(
     assert probe(world).changed == []
 
 
+@pytest.mark.parametrize("waha", ["noweb", "gows", "webjs", "wpp"])
+def test_the_first_message_of_a_day_makes_one_pass_and_no_second(
+    world: World, serve: Serve, waha: str
+) -> None:
+    server = serve([(ANA, message(ANA, "BEFORE", at("2026-06-28 10:00"), "oi"))], waha)
+    in_step(world)
+    server.account.put_message(ANA, message(ANA, "NEW", at("2026-06-30 12:01"), "novo"))
+    for _ in range(2):
+        assert len(probe(world).changed) == 1
+        pass_at(world, NOW + 2 * MINUTE)
+        server.stats.reset()
+        assert probe(world).changed == []
+        assert server.stats.total == 1
+        server.account.put_message(BIA, message(BIA, "NEWER", at("2026-06-30 12:02"), "mais"))
+
+
 @pytest.mark.parametrize("waha", ["noweb", "gows"])
 @pytest.mark.parametrize(
     "change",

@@ -1,10 +1,12 @@
 """What a test can do to a running replay server, seen from the client's side of the socket."""
 
 import gzip
+import json
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from ventros_pipeline.replay.account import Account, AccountError
 from ventros_pipeline.replay.control import Fault, Request
 from ventros_pipeline.replay.server import ReplayServer, create_app
+from ventros_pipeline_tests.import_.world import write_account
 from ventros_pipeline_tests.replay.conftest import ACCOUNT_A, KEY, client
 
 CHAT = "5511914797166@c.us"
@@ -338,3 +341,24 @@ def test_an_account_of_messages_alone_is_served(tmp_path: Any) -> None:
         assert session.get("/api/default/chats").json() == []
         assert session.get("/api/sessions/default").json()["status"] == "WORKING"
         assert len(newest(session)) == 5
+
+
+def test_a_server_can_have_several_sessions_each_an_account_of_its_own(tmp_path: Path) -> None:
+    chat = CHAT.replace("@c.us", "@s.whatsapp.net")
+    folder = write_account(tmp_path, [(chat, fresh("SHOP", 1_780_000_000))])
+    (folder / "session.json").write_text(json.dumps({"name": "shop", "status": "WORKING"}))
+    shop = Account.load(folder)
+    with (
+        ReplayServer(ACCOUNT_A, api_key=KEY, others=[shop]) as server,
+        client(server) as session,
+    ):
+        assert [known["name"] for known in session.get("/api/sessions").json()] == [
+            "default",
+            "shop",
+        ]
+        [row] = session.get("/api/shop/chats/all/messages").json()
+        assert row["id"].endswith("SHOP")
+        assert len(session.get("/api/default/chats/all/messages").json()) == 10
+        assert session.get("/api/contacts/all", params={"session": "shop"}).json() == []
+        assert session.get("/api/nobody/chats/all/messages").status_code == 422
+    shop.close()

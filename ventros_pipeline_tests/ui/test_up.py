@@ -25,7 +25,8 @@ from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.demo import BUNDLED_ACCOUNT
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.conftest import fresh_database
-from ventros_pipeline_tests.ui.browser import VENTROS, Dagster, chromium, free_port, launch
+from ventros_pipeline_tests.served import VENTROS, Dagster, free_port
+from ventros_pipeline_tests.ui.browser import chromium, launch
 
 pytestmark = pytest.mark.browser
 
