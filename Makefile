@@ -9,7 +9,7 @@ WORKERS ?= 2
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test prove browser lint format lock bench clean
+.PHONY: help setup demo up test coverage prove browser lint format lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,13 @@ demo: $(READY)  ## import the demo account through Dagster; on a terminal, then 
 up: $(READY)  ## migrate the database and serve the Dagster UI
 	@$(BIN)/ventros up
 
-test: $(READY)  ## lint, types and the whole test suite with coverage
+test: $(READY)  ## lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from sqlalchemy.engine import Engine
 
@@ -10,12 +11,35 @@ from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import database, embedded
 from ventros_pipeline.settings import Settings
 
+DAGSTER_DATABASE = "dagster"
+
 
 def database_url(settings: Settings) -> str:
     """Return the CRM's address: the configured server, else the embedded one, which is started."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     return embedded.start(settings.postgres_dir).url
+
+
+def dagster_database_url(settings: Settings) -> str | None:
+    """Return the address of Dagster's own database; None where it has none and uses SQLite.
+
+    Never the CRM's own: on a server that is somebody else's, nothing is made that was not asked
+    for. Beside the embedded one it gets a database of its own.
+    """
+    if settings.dagster_database_url is not None:
+        return settings.dagster_database_url.get_secret_value()
+    if settings.database_url is not None or _has_sqlite_storage(settings.dagster_home):
+        return None
+    return embedded.start(settings.postgres_dir).bookkeeping_url(DAGSTER_DATABASE)
+
+
+def _has_sqlite_storage(home: Path) -> bool:
+    """Return whether Dagster has kept its runs in SQLite here before.
+
+    Such a home goes on with it: in a new storage every sensor and schedule would silently be off.
+    """
+    return (home / "history" / "runs.db").exists()
 
 
 def open_engine(settings: Settings) -> Engine:

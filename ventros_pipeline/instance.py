@@ -14,10 +14,16 @@ import yaml
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.database import normalise_url
+from ventros_pipeline.environment import dagster_database_url
 from ventros_pipeline.partitions import CHANNEL
 from ventros_pipeline.settings import Settings
 
 STORAGE_VARIABLE = "VENTROS_DAGSTER_STORAGE_URL"
+_STORAGE = {
+    "module": "ventros_pipeline.storage",
+    "class": "PooledPostgresStorage",
+    "config": {"postgres_url": {"env": STORAGE_VARIABLE}},
+}
 
 
 def prepare_home(settings: Settings) -> None:
@@ -30,14 +36,15 @@ def prepare_home(settings: Settings) -> None:
     config = yaml.safe_load(
         resources.files("ventros_pipeline.deploy").joinpath("dagster.yaml").read_text("utf-8")
     )
-    if settings.dagster_database_url is not None:
+    address = dagster_database_url(settings)
+    if address is not None:
         # dagster-postgres binds NOTIFY's argument in a way that only psycopg 2 understands.
-        url = normalise_url(settings.dagster_database_url.get_secret_value(), driver="psycopg2")
+        url = normalise_url(address, driver="psycopg2")
         os.environ[STORAGE_VARIABLE] = url.render_as_string(hide_password=False)
-        config["storage"] = {"postgres": {"postgres_url": {"env": STORAGE_VARIABLE}}}
+        config["storage"] = {"custom": _STORAGE}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
-    # Recording the partitions of a range run one by one took three times as long.
+    # Recording the partitions of a range run one by one took three times as long; see storage.py.
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
 
 

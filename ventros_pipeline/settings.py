@@ -44,8 +44,9 @@ class Settings(BaseSettings):
     )
     dagster_database_url: SecretStr | None = Field(
         None,
-        description="A separate Postgres database for Dagster's own storage. Unset: SQLite under "
-        "`VENTROS_HOME`.",
+        description="A separate Postgres database for Dagster's own storage. Unset: a database "
+        "`dagster` of the embedded server; SQLite under `VENTROS_HOME`, which is slower, where "
+        "`VENTROS_DATABASE_URL` is set.",
     )
     history_start: date = Field(
         date(2024, 1, 1),
@@ -188,7 +189,7 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Where `dagster.yaml` and Dagster's SQLite files live."""
+        """Where `dagster.yaml` and, if it has no Postgres, Dagster's SQLite files live."""
         return self.home.resolve() / "dagster"
 
 

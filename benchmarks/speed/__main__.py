@@ -4,7 +4,7 @@
 
 The short form scales the sizes down (10,000 and 50,000 messages), for under ten minutes on two
 quiet cores; the full form measures 100,000 and 1,000,000. `--largest 10000000` adds an account of
-that size to memory and growth: hours, and a quarter of a terabyte of disk, asked for first.
+that size to memory and growth: hours, and 60 GB of disk, which is looked for first.
 
 A pair is measured in turn, A B A B, and its figure is the median of the ratios pair by pair. What
 a line could not measure stands in the table as not measured. Generated accounts stay in `--folder`
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from time import perf_counter
 
 from benchmarks.speed.figures import Line, Target, table
 from benchmarks.speed.machine import facts
-from benchmarks.speed.places import DISK_PER_MESSAGE, Bench, bench, say
+from benchmarks.speed.places import DISK_FOR_COPIES, DISK_PER_MESSAGE, Bench, bench, say
 from benchmarks.speed.rows import ROWS
 from benchmarks.speed.targets import TARGETS
 
@@ -36,10 +37,12 @@ SHORT, FULL = (10_000, 50_000), (100_000, 1_000_000)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and keep it."""
     asked = _parser().parse_args(arguments)
+    # Whatever ends us, no server of ours stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     usual = FULL if asked.full else SHORT
     small, big = asked.small or usual[0], asked.big or usual[1]
     largest = max(big, asked.largest or 0)
-    _refuse_full_disk(asked.folder, largest)
+    _refuse_full_disk(asked.folder, big, largest)
     began = perf_counter()
     with bench(
         asked.folder,
@@ -108,12 +111,13 @@ def _form(asked: argparse.Namespace) -> str:
     return "full form" if asked.full else "short form: sizes scaled down"
 
 
-def _refuse_full_disk(folder: Path, messages: int) -> None:
+def _refuse_full_disk(folder: Path, big: int, largest: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    free, needed = shutil.disk_usage(folder).free, messages * DISK_PER_MESSAGE
+    free = shutil.disk_usage(folder).free
+    needed = largest * DISK_PER_MESSAGE + big * DISK_FOR_COPIES
     if free < needed:
         raise SystemExit(
-            f"{messages:,} messages need about {needed / 1e9:.0f} GB in {folder}, where "
+            f"{largest:,} messages need about {needed / 1e9:.0f} GB in {folder}, where "
             f"{free / 1e9:.0f} GB are free: give another --folder, or smaller sizes"
         )
 

@@ -68,6 +68,7 @@ def dagster(task: Task) -> Task:
     os.environ |= {
         "VENTROS_HOME": task["home"],
         "VENTROS_DATABASE_URL": task["database"],
+        "VENTROS_DAGSTER_DATABASE_URL": task["dagster"],
         "VENTROS_HISTORY_START": task["first"],
         **({} if task.get("courteous") else _discourteous(task)),
     }

@@ -42,6 +42,7 @@ def import_through_daemon(bench: Bench, channel: Channel, account: Account) -> f
     variables = {
         "VENTROS_HOME": str(channel.home),
         "VENTROS_DATABASE_URL": bench.url(channel.database),
+        "VENTROS_DAGSTER_DATABASE_URL": channel.dagster,
         "VENTROS_HISTORY_START": account.first.isoformat(),
         "VENTROS_UI_PORT": str(port),
         KEY_VARIABLE: KEY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def changed_copy(bench: Bench, channel: Channel, account: Account) -> tuple[Chan
             changed += 1
         if rows:
             archive.write(channel.key, day, rows, read_at=later)
-    return Channel(channel.database, channel.key, home, channel.url), changed
+    return replace(channel, home=home), changed
 
 
 def _rising(payloads: pl.DataFrame) -> list[tuple[str, bytes]]:

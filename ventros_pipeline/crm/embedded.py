@@ -39,7 +39,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
-from ventros_pipeline.crm.database import DatabaseError, libpq_url
+from ventros_pipeline.crm.database import DatabaseError, libpq_url, normalise_url
 
 DATABASE = "ventros"
 _USER = "postgres"
@@ -56,6 +56,20 @@ class EmbeddedServer:
 
     url: str
     directory: Path
+
+    def bookkeeping_url(self, database: str) -> str:
+        """Return the address of a further database, for records that may lose their last moment.
+
+        Made where it is missing. A power cut takes at most its last second, and never what holds
+        it together: waiting for the disk after each record costs more than writing it.
+        """
+        address = normalise_url(self.url)
+        with _locked(self.directory):
+            socket_dir = Path(str(address.query["host"]))
+            if _ensure_database(socket_dir, database):
+                with _session(socket_dir) as session:
+                    session.execute(f'ALTER DATABASE "{database}" SET synchronous_commit = off')
+        return address.set(database=database).render_as_string(hide_password=False)
 
     def stop(self) -> None:
         """End the server for everybody who uses it; harmless when it has ended already."""
@@ -93,7 +107,8 @@ def start(directory: Path, *, settings: Mapping[str, str] | None = None) -> Embe
             socket_dir = _running(directory)
             if socket_dir is None:
                 socket_dir = _launch(directory, programs, settings or {})
-            _ensure_database(socket_dir)
+            # `postgres` is where tools connect to drop and copy others.
+            _ensure_database(socket_dir, DATABASE)
     except OSError as error:
         raise DatabaseError(
             f"The embedded Postgres cannot use {directory}: {error.strerror or error}. "
@@ -340,12 +355,13 @@ def _answers(socket_dir: Path, directory: Path) -> bool:
     return False
 
 
-def _ensure_database(socket_dir: Path) -> None:
-    """Make the database `ventros`: `postgres` is where tools connect to drop and copy others."""
+def _ensure_database(socket_dir: Path, name: str) -> bool:
+    """Make a database where it is missing; return whether it was."""
     with _session(socket_dir) as session:
-        found = session.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
-        if found.fetchone() is None:
-            session.execute(f'CREATE DATABASE "{DATABASE}"')
+        found = session.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if found is None:
+            session.execute(f'CREATE DATABASE "{name}"')
+    return found is None
 
 
 def _session(socket_dir: Path) -> psycopg.Connection[Any]:

@@ -1,0 +1,145 @@
+"""Dagster's storage in Postgres, as dagster-postgres has it, made quick for runs of many days.
+
+Three things of it cost most of an import's time, and are different here:
+
+- it opens a connection for each statement (`NullPool`; 64 for three assets, 8 ms each on a busy
+  machine), except in the webserver, which asks for a pool: here everybody does;
+- of a batch of events it stores only materialisations at once, but a run of a month plans its 62
+  one by one, each in four statements;
+- it asks for a partition key again and again, and before that each time for the keys' table.
+
+What belongs here: how Dagster stores. What does not: where (`instance.py`). `dagster.yaml` names
+the class under `storage: custom`. The classes it stands on are dagster-postgres' public ones; that
+they call `store_event_batch`, `has_table` and `optimize_for_webserver` is theirs to change, so
+`dagster_/test_storage.py` holds them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from dagster import DagsterEventType, EventLogEntry
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres.utils import pg_url_from_config
+from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+if TYPE_CHECKING:
+    from dagster._serdes import ConfigurableClassData
+
+# A process keeps one connection for each of runs, events and schedules, and opens more while its
+# threads need them. A server has 100 by default, and up to eight processes of Dagster share it.
+MOST_FURTHER_CONNECTIONS = 5
+RECYCLE_SECONDS = 300
+# A connection that lay longer than this is tried before it is used: the server may have restarted.
+TRUSTED_SECONDS = 5.0
+NO_LIMIT = 0
+# Keys are never taken away while a run may hold them.
+KEY_SECONDS = 5.0
+
+
+class BatchingEventLog(PostgresEventLogStorage):
+    """An event log that stores planned days as one batch, too."""
+
+    def __init__(self, postgres_url: str) -> None:
+        """Connect; the tables are made where they are missing."""
+        self._found_tables: set[str] = set()
+        self._found_keys: dict[tuple[str, str], float] = {}
+        super().__init__(postgres_url)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events that were logged together; those of one kind and asset at once."""
+        for (kind, _), some in groupby(events, key=_kind_and_asset):
+            batch = list(some)
+            if kind == DagsterEventType.ASSET_MATERIALIZATION_PLANNED and len(batch) > 1:
+                self._store_planned(batch)
+            else:
+                super().store_event_batch(batch)
+
+    def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
+        """Store what a run intends to materialise of one asset; such events have no tags."""
+        insert = self.prepare_insert_event_batch(events)
+        with self.index_connection() as connection:
+            ids = connection.execute(insert.returning(insert.table.c.id)).scalars().all()
+        # The asset's own row tells of the last event only.
+        self.store_asset_event(events[-1], max(ids))
+
+    def has_table(self, table_name: str) -> bool:
+        """Return whether a table is there; one that was seen stays."""
+        if table_name not in self._found_tables and super().has_table(table_name):
+            self._found_tables.add(table_name)
+        return table_name in self._found_tables
+
+    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
+        """Return whether a key is there; one that was seen a moment ago is.
+
+        Metadata of one day asks twice for the channel of the run: 124 times in a month.
+        """
+        asked = (partitions_def_name, partition_key)
+        if monotonic() - self._found_keys.get(asked, -KEY_SECONDS) < KEY_SECONDS:
+            return True
+        found = super().has_dynamic_partition(partitions_def_name, partition_key)
+        if found:
+            self._found_keys[asked] = monotonic()
+        return found
+
+    def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
+        """Take a key away."""
+        self._found_keys.pop((partitions_def_name, partition_key), None)
+        super().delete_dynamic_partition(partitions_def_name, partition_key)
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's storage in Postgres with connections that are kept."""
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        """Connect; the tables are made where they are missing."""
+        super().__init__(postgres_url, inst_data=inst_data)
+        self._batching = BatchingEventLog(postgres_url)
+        for storage in (self.event_log_storage, self.run_storage, self.schedule_storage):
+            # The name says for whom it was made; what it does is to keep a pool.
+            storage.optimize_for_webserver(NO_LIMIT, RECYCLE_SECONDS, MOST_FURTHER_CONNECTIONS)
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PooledPostgresStorage:
+        """Make it from `dagster.yaml`."""
+        return cls(pg_url_from_config(config_value), inst_data)
+
+    @property
+    def event_log_storage(self) -> BatchingEventLog:
+        """Where events and partition keys are."""
+        return self._batching
+
+
+def _kind_and_asset(entry: EventLogEntry) -> tuple[DagsterEventType, str]:
+    found = entry.get_dagster_event()
+    return found.event_type, found.asset_key.to_string() if found.asset_key else ""
+
+
+# On all pools of the process, because Dagster's engines are nobody else's to reach; connections of
+# psycopg 3, which are ours, are left alone: their engines look for themselves.
+@event.listens_for(Pool, "checkin")
+def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["ventros_used"] = monotonic()
+
+
+@event.listens_for(Pool, "checkout")
+def _try_what_lay_long(connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """Replace a connection that the server has closed, instead of failing a run with it."""
+    used = entry.info.get("ventros_used")
+    if used is None or monotonic() - used < TRUSTED_SECONDS:
+        return
+    if isinstance(connection, Psycopg2Connection):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.Error as error:
+            raise DisconnectionError from error  # The pool then opens another.
