@@ -16,13 +16,14 @@ import polars as pl
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
-from ventros_pipeline.crm import avatars, coverage, ledger, media, sweep
+from ventros_pipeline.crm import avatars, coverage, ledger, loaded, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.identities import WANTED_SCHEMA
 from ventros_pipeline.crm.limits import allowed_days, first_allowed, tighter
 from ventros_pipeline.crm.load import (
     ABSENCE_SCHEMA,
+    Known,
     Loaded,
     Rejected,
     Window,
@@ -37,6 +38,7 @@ from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.conversations import filter_reason
 from ventros_pipeline.transform.identity import LID_SUFFIX, Evidence
 from ventros_pipeline.transform.phones import PHONE_SUFFIX
+from ventros_pipeline.transform.prints import divide, prints_of
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
 from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
@@ -278,18 +280,25 @@ class Importer:
             self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
 
     def load_days(
-        self, days: Sequence[date], *, max_per_chat: int | None = None, partial: bool = False
+        self,
+        days: Sequence[date],
+        *,
+        max_per_chat: int | None = None,
+        partial: bool = False,
+        force: bool = False,
     ) -> Iterator[Loaded]:
         """Load archived days into the CRM, newest window first; yield what each window did.
 
         Days that this run has loaded already are passed over: a step that is tried again goes on
-        where it was.
+        where it was. Rows that are as they were when they were loaded last are counted and not
+        looked at.
 
         Args:
             days: contiguous UTC days, ascending; those beyond the channel's limit are left out.
             max_per_chat: only the newest so many messages of each chat, and not more than the
                 channel's limit; holds when later days are loaded first.
             partial: whether only some chats of these days were read.
+            force: whether to look at every row, to mend what was changed by hand since.
 
         Raises:
             ArchiveError: a day was never read.
@@ -299,24 +308,21 @@ class Importer:
         state = ledger.channel_state(self.engine, self.channel)
         days = allowed_days(days, self.channel.max_days, self.now.date())
         max_per_chat = tighter(max_per_chat, self.channel.max_per_chat)
+        if state.settle_due:
+            # A load found who is whom, and was cut off before contacts followed.
+            self._settle()
         windows = list(self._windows([day for day in days if day not in done]))
         for window_days in reversed(windows):
-            window = self._window(window_days, state.own_addresses, max_per_chat)
-            window = replace(window, partial=partial)
-            # Before the load, so that a person's messages meet in one conversation at once.
-            settle_people(self.engine, self.channel, self.run_id, window.evidence)
-            loaded = load_window(self.engine, self.channel, window, self.run_id)
-            if loaded.evidence_found:
-                settle_people(self.engine, self.channel, self.run_id)
+            window = self._load(window_days, state.own_addresses, max_per_chat, partial, force)
             ledger.add_progress(
                 self.engine,
                 self.channel,
                 self.run_id,
                 days_loaded=len(window_days),
-                contacts_created=loaded.contacts_created,
-                sessions_created=loaded.sessions_created,
+                contacts_created=window.contacts_created,
+                sessions_created=window.sessions_created,
             )
-            yield loaded
+            yield window
         meet_contacts(self.engine, self.channel, self.run_id)
 
     def fetch_media(self, kinds: Sequence[str], *, max_files: int) -> list[media.Outcome]:
@@ -514,10 +520,53 @@ class Importer:
         if window:
             yield window
 
+    def _load(
+        self,
+        days: Sequence[date],
+        own_addresses: frozenset[str],
+        max_per_chat: int | None,
+        partial: bool,
+        force: bool,
+    ) -> Loaded:
+        memory = loaded.Memory()
+        if max_per_chat is None and not force:
+            # With a cap, whether a row is one of the newest depends on all others.
+            memory = loaded.recall(self.engine, self.channel, days, self._under(own_addresses))
+        window = self._window(days, own_addresses, max_per_chat, memory)
+        # Before the load, so that a person's messages meet in one conversation at once.
+        settle_people(self.engine, self.channel, self.run_id, window.evidence)
+        try:
+            done = load_window(
+                self.engine, self.channel, replace(window, partial=partial), self.run_id
+            )
+        except loaded.ForgottenError:
+            return self._load(days, own_addresses, max_per_chat, partial, True)
+        if done.evidence_found:
+            self._settle()
+        return done
+
+    def _under(self, own_addresses: frozenset[str]) -> str:
+        return loaded.circumstances(self.channel, own_addresses, self.calendar.start)
+
+    def _settle(self) -> None:
+        """Let contacts follow evidence that loads have found."""
+        settle_people(self.engine, self.channel, self.run_id)
+        ledger.end_settling(self.engine, self.channel)
+
     def _window(
-        self, days: Sequence[date], own_addresses: frozenset[str], max_per_chat: int | None
+        self,
+        days: Sequence[date],
+        own_addresses: frozenset[str],
+        max_per_chat: int | None,
+        memory: loaded.Memory,
     ) -> Window:
-        archived = self.archive.read(self.channel.key, days)
+        everything = self.archive.read(self.channel.key, days)
+        looked_at, unchanged = divide(prints_of(everything), memory.rows)
+        archived = everything
+        if not unchanged.is_empty():
+            archived = everything.join(
+                looked_at, on=["day", "row_key"], how="semi", maintain_order="left"
+            )
         decoded = decode_rows(archived["payload"].to_list(), own_addresses)
         rejected = [
             Rejected(
@@ -548,8 +597,8 @@ class Importer:
         if max_per_chat is not None:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
             judged = messages.cap(judged, max_per_chat, newer)
-        seen = dict(archived.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
-        marked = archived.unique(["day", "row_key"], keep="first", maintain_order=True)
+        seen = dict(everything.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
+        marked = everything.unique(["day", "row_key"], keep="first", maintain_order=True)
         was_missed = pl.any_horizontal(pl.col("seen_at", "missed_at").is_not_null())
         doubted = marked.filter(pl.col("doubted_at").is_not_null()).group_by("day").len()
         return Window(
@@ -560,6 +609,12 @@ class Importer:
             judged=judged,
             rejected=rejected,
             evidence=_evidence(judged.kept),
+            known=Known(
+                memory,
+                unchanged,
+                looked_at,
+                self._under(own_addresses) if max_per_chat is None else None,
+            ),
         )
 
 

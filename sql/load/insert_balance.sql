@@ -2,7 +2,9 @@ INSERT INTO history_sync.balance (
     run_id, channel_id, day, seen, inserted, updated, unchanged, duplicate, filtered, quarantined,
     reasons
 )
-VALUES (
-    %(run_id)s, %(channel_id)s, %(day)s, %(seen)s, %(inserted)s, %(updated)s, %(unchanged)s,
-    %(duplicate)s, %(filtered)s, %(quarantined)s, %(reasons)s
-)
+SELECT %(run_id)s, %(channel_id)s, told.*
+FROM unnest(
+    %(days)s::date[], %(seen)s::bigint[], %(inserted)s::bigint[], %(updated)s::bigint[],
+    %(unchanged)s::bigint[], %(duplicate)s::bigint[], %(filtered)s::bigint[],
+    %(quarantined)s::bigint[], %(reasons)s::jsonb[]
+) AS told

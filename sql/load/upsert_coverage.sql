@@ -4,17 +4,16 @@
 INSERT INTO history_sync.coverage AS known (
     channel_id, day, state, rows_known, first_read_at, last_grown_at, check_at
 )
-VALUES (
-    %(channel_id)s, %(day)s, CASE WHEN %(partial)s THEN 'unknown' ELSE 'reading' END, %(rows)s,
-    %(now)s, %(now)s,
-    CASE WHEN NOT %(partial)s THEN (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' END
-)
+SELECT
+    %(channel_id)s, day, CASE WHEN %(partial)s THEN 'unknown' ELSE 'reading' END, rows,
+    %(now)s, %(now)s, CASE WHEN NOT %(partial)s THEN (day + 1)::timestamp AT TIME ZONE 'UTC' END
+FROM unnest(%(days)s::date[], %(rows)s::bigint[]) AS seen (day, rows)
 ON CONFLICT (channel_id, day) DO UPDATE SET (
     state, rows_known, checked_at, quiet_checks, last_grown_at, check_at
 ) = (
     SELECT
-        now_known.state, greatest(known.rows_known, %(rows)s), seen.checked_at, seen.quiet_checks,
-        seen.last_grown_at,
+        now_known.state, greatest(known.rows_known, excluded.rows_known), seen.checked_at,
+        seen.quiet_checks, seen.last_grown_at,
         CASE WHEN now_known.state <> 'unknown' THEN history_sync.next_check(
             known.day, now_known.state, seen.checked_at, seen.quiet_checks,
             (SELECT engine FROM history_sync.channel_state WHERE channel_id = known.channel_id)
@@ -30,7 +29,7 @@ ON CONFLICT (channel_id, day) DO UPDATE SET (
         FROM (
             SELECT
                 coalesce(known.read_at > coalesce(known.checked_at, '-infinity'), false) AS is_new,
-                %(rows)s > known.rows_known AS grew
+                excluded.rows_known > known.rows_known AS grew
         ) AS found
     ) AS seen
     CROSS JOIN LATERAL (

@@ -25,6 +25,11 @@ class LoadConfig(dg.Config):
     partial: bool = Field(
         default=False, description="Whether only some chats of these days were read."
     )
+    force: bool = Field(
+        default=False,
+        description="Look at every row, also at those that have not changed since they were loaded "
+        "last; mends what was changed in the CRM by hand.",
+    )
 
 
 def crm_messages_asset(
@@ -47,7 +52,7 @@ def crm_messages_asset(
         """A day's messages in the CRM: decoded, deduplicated, with contact, chat, session, agent.
 
         One transaction per window of days carries rows, keys, sessions, balance, coverage and
-        watermark; loading a day again rewrites nothing that has not changed.
+        watermark; loading a day again looks only at rows that have changed, unless forced to.
         """
         today = pipeline.now().date()
         by_day: dict[tuple[str, date], dict[str, int]] = {}
@@ -64,7 +69,10 @@ def crm_messages_asset(
                 wish=last_days(span.days[0], today, limit=limit, partial=config.partial),
             ) as importer:
                 for window in importer.load_days(
-                    span.days, max_per_chat=config.max_per_chat, partial=config.partial
+                    span.days,
+                    max_per_chat=config.max_per_chat,
+                    partial=config.partial,
+                    force=config.force,
                 ):
                     filtered += window.filtered_reasons
                     quarantined += window.quarantine_reasons

@@ -153,6 +153,8 @@ def _identify(cursor: Cursor[Any], channel: Channel, wanted: pl.DataFrame) -> li
 
 def _find_chats(cursor: Cursor[Any], channel: Channel, people: Sequence[Person]) -> None:
     """Give people the conversation that the CRM has with them already."""
+    if not people:
+        return  # It looks at every conversation of the project.
     groups = [p.canonical if p.canonical.endswith(GROUP_SUFFIX) else None for p in people]
     contacts = [person.contact_id for person in people]
     cursor.execute(

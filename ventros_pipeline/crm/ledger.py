@@ -32,6 +32,7 @@ class ChannelState:
     watermark: datetime | None = None
     problem: str | None = None
     problem_since: datetime | None = None
+    settle_due: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ def channel_state(engine: Engine, channel: Channel) -> ChannelState:
         return ChannelState()
     row = dict(rows[0])
     return ChannelState(own_addresses=frozenset(row.pop("own_addresses")), **row)
+
+
+def end_settling(engine: Engine, channel: Channel) -> None:
+    """Remember that contacts have followed the evidence of all loads."""
+    _execute(engine, "ledger/end_settling.sql", {"channel_id": channel.id})
 
 
 def imported_channels(engine: Engine) -> list[Channel]:

@@ -46,15 +46,15 @@ def find_live_rows(cursor: Cursor[Any], channel: Channel) -> bool:
     return True
 
 
-def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
-    """Let rows of the CRM take the place of ours, with all that ours know.
+def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> bool:
+    """Let rows of the CRM take the place of ours, with all that ours know; say whether any did.
 
     Runs before the window's own messages are staged: the copies are merged by the same statements.
     """
     cursor.execute(read_sql("identity/create_moves.sql"))
     cursor.execute(read_sql("live/know_rows.sql"), values)
     if not cursor.rowcount:
-        return
+        return False
     _run(cursor, values, "identity/find_duplicates", "live/touch_sessions")
     cursor.execute(read_sql("identity/list_copies.sql"), values)
     for (copy,) in cursor.fetchall():
@@ -71,6 +71,7 @@ def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
         "identity/retire_duplicates",
         "live/relink_replies",
     )
+    return True
 
 
 def _run(cursor: Cursor[Any], values: Mapping[str, Any], *statements: str) -> None:

@@ -21,13 +21,15 @@ import polars as pl
 from psycopg import Cursor, errors
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import loaded as memories
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
-from ventros_pipeline.transform import messages
+from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
+from ventros_pipeline.transform.prints import MEMORY, OUTCOMES, PRINTS
 
 STAGED_MESSAGES = [
     "day",
@@ -55,7 +57,7 @@ STAGED_MESSAGES = [
     "revoked_at",
     "only_revoked",
 ]
-OUTCOMES = ("inserted", "updated", "unchanged", "duplicate")
+OUTCOMES_COUNTED = ("inserted", "updated", "unchanged", "duplicate")
 _MOMENT = pl.Datetime("us", "UTC")
 ABSENCE_SCHEMA = pl.Schema(
     {
@@ -95,6 +97,23 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What of a window is not looked at, and by what the next load knows the rest.
+
+    Attributes:
+        memory: what is remembered of its days; all that stands in it must still hold.
+        unchanged: `MEMORY` of the rows that are as they were.
+        looked_at: `PRINTS` of the others.
+        circumstances: under which the others are remembered; null where nothing is.
+    """
+
+    memory: memories.Memory = field(default_factory=memories.Memory)
+    unchanged: pl.DataFrame = field(default_factory=MEMORY.to_frame)
+    looked_at: pl.DataFrame = field(default_factory=PRINTS.to_frame)
+    circumstances: str | None = None
+
+
+@dataclass(frozen=True)
 class Window:
     """What is to be loaded in one transaction.
 
@@ -107,6 +126,7 @@ class Window:
         partial: whether only some chats of these days were read.
         absences: `ABSENCE_SCHEMA`: archived rows that a complete read has missed since they came.
         doubted: rows that were missed in so great a number that nothing follows, by day.
+        known: rows of these days that are not looked at, because they are as they were.
     """
 
     days: dict[date, int]
@@ -117,6 +137,7 @@ class Window:
     partial: bool = False
     absences: pl.DataFrame = field(default_factory=ABSENCE_SCHEMA.to_frame)
     doubted: Mapping[date, int] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
 
 
 @dataclass
@@ -178,6 +199,7 @@ def load_window(
 
     Raises:
         ConcurrentWriteError: another writer was in the way `attempts` times in a row.
+        loaded.ForgottenError: what is known of unchanged rows holds no more; nothing was kept.
         sqlalchemy.exc.DBAPIError, psycopg.Error: the database refused; nothing was kept.
     """
     for left in reversed(range(attempts)):
@@ -191,25 +213,32 @@ def load_window(
 
 
 def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) -> Loaded:
+    memories.check(cursor, channel, window.known.memory)
     loaded = Loaded()
     kept = window.judged.kept
-    people, loaded.contacts_created = resolve_people(cursor, channel, _wanted(kept), run_id)
+    wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
+    people, loaded.contacts_created = resolve_people(cursor, channel, wanted, run_id)
     values = load_values(channel, run_id)
-    if find_live_rows(cursor, channel):
-        yield_to_live_rows(cursor, values)
+    yielded = find_live_rows(cursor, channel) and yield_to_live_rows(cursor, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
+    outcomes = OUTCOMES.to_frame()
+    if yielded or not merged.rows.is_empty():
+        _stage(cursor, merged, window.absences)
+        outcomes = _write(cursor, values, loaded)
+    outcomes = prints.with_mates(outcomes, merged.rows)
+    _account(cursor, channel, window, run_id, outcomes, loaded)
+    _remember(cursor, channel, window, outcomes)
+    return loaded
+
+
+def _stage(cursor: Cursor[Any], merged: messages.Messages, absences: pl.DataFrame) -> None:
     copy_frame(cursor, merged.rows, "staged_rows")
     # Never edited is before any edit, and polars has no -infinity.
     never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
     staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
     copy_frame(cursor, staged, "staged_messages")
-    copy_frame(cursor, window.absences, "staged_absences")
+    copy_frame(cursor, absences, "staged_absences")
     cursor.execute(read_sql("load/analyze_staging.sql"))
-    loaded.sessions_created = _write(cursor, values)
-    cursor.execute(read_sql("load/find_evidence.sql"), values)
-    loaded.evidence_found = cursor.rowcount
-    _account(cursor, channel, window, run_id, loaded)
-    return loaded
 
 
 def _wanted(kept: pl.DataFrame) -> pl.DataFrame:
@@ -235,6 +264,20 @@ def _wanted(kept: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([chats.sort("address"), senders]).match_to_schema(WANTED_SCHEMA)
 
 
+def _standing(cursor: Cursor[Any], channel: Channel, memory: memories.Memory) -> pl.DataFrame:
+    """Return the people of rows that are not looked at: contacts are kept right all the same."""
+    cursor.execute(
+        read_sql("loaded/list_people.sql"),
+        {
+            "channel_id": channel.id,
+            "project_id": channel.project_id,
+            "days": list(memory.stamps),
+        },
+    )
+    lines = [(address, False, None, None) for (address,) in cursor.fetchall()]
+    return pl.DataFrame(lines, schema=WANTED_SCHEMA, orient="row")
+
+
 def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
     """Return the parameters that the loader's statements share."""
     return {
@@ -254,8 +297,8 @@ def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
     }
 
 
-def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
-    """Run the loader's statements in order; return the sessions made."""
+def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.DataFrame:
+    """Run the loader's statements in order; return what became of each row, `OUTCOMES`."""
     _run(
         cursor,
         values,
@@ -269,8 +312,9 @@ def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
         "lift_tombstones",
         "touch_sessions",
         "plan_sessions",
+        "analyze_sessions",
     )
-    sessions_created = _insert(cursor, values)
+    loaded.sessions_created = _insert(cursor, values)
     _run(
         cursor,
         values,
@@ -285,8 +329,15 @@ def _write(cursor: Cursor[Any], values: dict[str, Any]) -> int:
         "touch_chats",
         "update_groups",
         "advance_watermark",
+        "find_evidence",
     )
-    return sessions_created
+    loaded.evidence_found = cursor.rowcount
+    if loaded.evidence_found:
+        # Rows that have not changed are not asked again, so a settling that is cut off after this
+        # must be known to be due.
+        _run(cursor, values, "mark_settle_due")
+    _run(cursor, values, "list_outcomes")
+    return pl.DataFrame(cursor.fetchall(), schema=OUTCOMES, orient="row")
 
 
 def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
@@ -324,47 +375,25 @@ def _run(cursor: Cursor[Any], values: dict[str, Any], *statements: str) -> None:
 
 
 def _account(
-    cursor: Cursor[Any], channel: Channel, window: Window, run_id: str, loaded: Loaded
+    cursor: Cursor[Any],
+    channel: Channel,
+    window: Window,
+    run_id: str,
+    outcomes: pl.DataFrame,
+    loaded: Loaded,
 ) -> None:
     """Write balance, coverage and quarantine of each day, and sum them into `loaded`."""
-    cursor.execute(read_sql("load/count_outcomes.sql"), {"channel_id": channel.id})
-    outcomes = {day: dict(zip(OUTCOMES, counts, strict=True)) for day, *counts in cursor.fetchall()}
-    filtered: dict[date, dict[str, int]] = {}
-    for day, reason, rows in window.judged.filtered.iter_rows():
-        filtered.setdefault(day, {})[reason] = rows
-    quarantined: dict[date, dict[str, int]] = {}
-    for row in _distinct(window.rejected):
-        reasons = quarantined.setdefault(row.day, {})
-        reasons[row.reason] = reasons.get(row.reason, 0) + 1
-        cursor.execute(
-            read_sql("load/upsert_quarantine.sql"),
-            {
-                "channel_id": channel.id,
-                "row_hash": row.row_key,
-                "day": row.day,
-                "reason": row.reason,
-                "payload": row.payload,
-                "run_id": run_id,
-            },
-        )
+    filtered = _filtered(window)
+    quarantined = _quarantine(cursor, channel, window.rejected, run_id)
+    counted = _outcomes(outcomes, window.known.unchanged)
     for day, seen in window.days.items():
         counts = {
             "seen": seen,
-            **dict.fromkeys(OUTCOMES, 0),
-            **outcomes.get(day, {}),
+            **dict.fromkeys(OUTCOMES_COUNTED, 0),
+            **counted.get(day, {}),
             "filtered": sum(filtered.get(day, {}).values()),
             "quarantined": sum(quarantined.get(day, {}).values()),
         }
-        reasons = {**filtered.get(day, {}), **quarantined.get(day, {})}
-        identified = {"channel_id": channel.id, "run_id": run_id, "day": day}
-        cursor.execute(
-            read_sql("load/insert_balance.sql"),
-            {**identified, **counts, "reasons": json.dumps(reasons)},
-        )
-        cursor.execute(
-            read_sql("load/upsert_coverage.sql"),
-            {**identified, "rows": seen, "partial": window.partial, "now": window.now},
-        )
         loaded.by_day[day] = counts
         if window.doubted.get(day):
             loaded.doubted[day] = window.doubted[day]
@@ -372,6 +401,91 @@ def _account(
         loaded.quarantine_reasons.update(quarantined.get(day, {}))
         for name, count in counts.items():
             setattr(loaded, name, getattr(loaded, name) + count)
+    reasons = [json.dumps({**filtered.get(d, {}), **quarantined.get(d, {})}) for d in window.days]
+    identified = {"channel_id": channel.id, "run_id": run_id, "days": list(window.days)}
+    balance = {
+        name: [counts[name] for counts in loaded.by_day.values()]
+        for name in ("seen", *OUTCOMES_COUNTED, "filtered", "quarantined")
+    }
+    cursor.execute(
+        read_sql("load/insert_balance.sql"), {**identified, **balance, "reasons": reasons}
+    )
+    rows = list(window.days.values())
+    cursor.execute(
+        read_sql("load/upsert_coverage.sql"),
+        {**identified, "rows": rows, "partial": window.partial, "now": window.now},
+    )
+
+
+def _filtered(window: Window) -> dict[date, Counter[str]]:
+    """Return how many rows of each day were left out, by reason."""
+    known = window.known.unchanged.filter(pl.col("left_out").is_not_null())
+    counted = known.group_by("day", "left_out", maintain_order=True).len()
+    found: dict[date, Counter[str]] = {}
+    for day, reason, rows in (*window.judged.filtered.iter_rows(), *counted.iter_rows()):
+        found.setdefault(day, Counter())[reason] += rows
+    return found
+
+
+def _outcomes(outcomes: pl.DataFrame, unchanged: pl.DataFrame) -> dict[date, Counter[str]]:
+    """Return what became of the messages among each day's rows, looked at or not."""
+    found: dict[date, Counter[str]] = {}
+    for day, outcome, rows in prints.count(outcomes, unchanged).iter_rows():
+        found.setdefault(day, Counter())[outcome] = rows
+    return found
+
+
+def _quarantine(
+    cursor: Cursor[Any], channel: Channel, rejected: Sequence[Rejected], run_id: str
+) -> dict[date, Counter[str]]:
+    """Keep rejected rows; return how many of each day, by reason."""
+    rows = _distinct(rejected)
+    found: dict[date, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(row.day, Counter())[row.reason] += 1
+    if rows:
+        cursor.execute(
+            read_sql("load/upsert_quarantine.sql"),
+            {
+                "channel_id": channel.id,
+                "run_id": run_id,
+                "row_hashes": [row.row_key for row in rows],
+                "days": [row.day for row in rows],
+                "reasons": [row.reason for row in rows],
+                "payloads": [row.payload for row in rows],
+            },
+        )
+    return found
+
+
+def _remember(
+    cursor: Cursor[Any],
+    channel: Channel,
+    window: Window,
+    outcomes: pl.DataFrame,
+) -> None:
+    """Remember what was looked at, so that the next load need not."""
+    known = window.known
+    if known.circumstances is None:
+        return
+    rejected = pl.DataFrame(
+        [(row.day, row.row_key) for row in window.rejected],
+        schema={"day": pl.Date, "row_key": pl.String},
+        orient="row",
+    )
+    # What is in the future now has a time to be trusted one day.
+    future = window.judged.kept.filter(pl.col("time_problem") == "future").select("day", "row_key")
+    seen = prints.memory_of(
+        known.looked_at, outcomes, window.judged.left_out, pl.concat([rejected, future])
+    )
+    memories.remember(
+        cursor,
+        channel,
+        known.memory,
+        pl.concat([known.unchanged, seen]),
+        list(window.days),
+        known.circumstances,
+    )
 
 
 def _distinct(rejected: Sequence[Rejected]) -> list[Rejected]:

@@ -443,6 +443,7 @@ class _Movement:
         self.run("place_messages")
         self.run("place_copies")
         self.run("find_duplicates")
+        self.run("forget_days", {"everything": undo})
         if not undo:
             self.run("remember_messages")
         self._merge_copies()

@@ -85,10 +85,12 @@ class Judged:
         kept: rows of conversations that are imported, with their time (`with_time`) and the
             address of the contact they belong to (`correspondent`).
         filtered: `day`, `reason` and `rows` (Int64): distinct rows left out, by reason.
+        left_out: `day`, `row_key` and `reason` of the rows left out for what they are.
     """
 
     kept: pl.DataFrame
     filtered: pl.DataFrame
+    left_out: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -124,16 +126,19 @@ def judge(
     """
     reason = conversations.filter_reason(own_addresses, allow_groups=allow_groups)
     judged = decoded.with_columns(reason.alias("reason"))
+    left_out = (
+        judged.filter(pl.col("reason").is_not_null()).select("day", "row_key", "reason").unique()
+    )
     filtered = (
-        judged.filter(pl.col("reason").is_not_null())
-        .group_by("day", "reason")
-        .agg(pl.col("row_key").n_unique().cast(pl.Int64).alias("rows"))
+        left_out.group_by("day", "reason")
+        .agg(pl.len().cast(pl.Int64).alias("rows"))
         .sort("day", "reason")
     )
     kept = with_time(judged.filter(pl.col("reason").is_null()).drop("reason"), calendar)
     return Judged(
         kept.with_columns(conversations.correspondent(own_addresses).alias("correspondent")),
         filtered,
+        left_out,
     )
 
 
@@ -161,7 +166,8 @@ def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
         .select("day", pl.lit("over_chat_limit").alias("reason"), "rows")
     )
     kept = ranked.filter(pl.col("place") <= rows).drop("place", "newer", "conversation")
-    return Judged(kept, pl.concat([judged.filtered, beyond]).sort("day", "reason"))
+    filtered = pl.concat([judged.filtered, beyond]).sort("day", "reason")
+    return Judged(kept, filtered, judged.left_out)
 
 
 def key(kept: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:

@@ -321,7 +321,7 @@ class MemoryArchive(Archive):
 _EMPTY = """
     TRUNCATE public.messages, public.sessions, public.contacts, public.chats, history_sync.people,
         history_sync.balance, history_sync.coverage, history_sync.quarantine, history_sync.evidence,
-        history_sync.separations, history_sync.channel_state CASCADE
+        history_sync.separations, history_sync.channel_state, history_sync.loaded_days CASCADE
 """
 _ROWS = """
     SELECT m.id, m.channel_id, k.stanza_id, k.address, m.contact_id, m.from_me, m.text, m.status,
