@@ -38,8 +38,8 @@ from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel, add_channel
 from ventros_pipeline.crm.database import libpq_url
 from ventros_pipeline.importer import Importer
-from ventros_pipeline.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.instance import register_channels
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.generate import generate
 from ventros_pipeline.replay.server import ReplayServer

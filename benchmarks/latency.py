@@ -35,7 +35,7 @@ from benchmarks.kept import Result, load, middle_and_worst
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer, start
-from ventros_pipeline.incremental import INCREMENTAL_SYNC
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.replay.generate import generate
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.sensors.incremental import ASK_EVERY, LOOK_SECONDS

@@ -14,8 +14,10 @@ from ventros_pipeline.assets.media_enrichment import media_enrichment_asset
 from ventros_pipeline.assets.message_media import message_media_asset
 from ventros_pipeline.assets.raw_messages import raw_messages_asset
 from ventros_pipeline.checks import message_checks
-from ventros_pipeline.incremental import incremental_sync
-from ventros_pipeline.jobs import channel_report, contact_avatars, history_import, identity_sweep
+from ventros_pipeline.jobs.imports import channel_report, history_import
+from ventros_pipeline.jobs.incremental import incremental_sync
+from ventros_pipeline.jobs.people import contact_avatars, identity_sweep
+from ventros_pipeline.jobs.upkeep import nightly_checks, weekly_retention
 from ventros_pipeline.partitions import history_partitions
 from ventros_pipeline.resources import Pipeline
 from ventros_pipeline.schedules import (
@@ -28,7 +30,6 @@ from ventros_pipeline.sensors.channels import channel_sensor
 from ventros_pipeline.sensors.history import history_sensor
 from ventros_pipeline.sensors.incremental import incremental_sensor
 from ventros_pipeline.settings import Settings, get_settings
-from ventros_pipeline.upkeep import nightly_checks, weekly_retention
 
 
 def build_defs(

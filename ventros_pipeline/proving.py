@@ -1,7 +1,8 @@
 """All proofs of a channel at once, over everything that was ever imported.
 
 What belongs here: putting the database's proofs and the archive's together. What does not: the
-proofs (`crm/checks.py`), and who asks for them (`upkeep.py`; a run's own checks are in `checks/`).
+proofs (`crm/checks.py`), and who asks for them (`jobs/upkeep.py`; a run's own checks are in
+`checks/`).
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ from ventros_pipeline.crm import ledger, plans
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.lifecycle import INTERRUPTED, taking_part
 from ventros_pipeline.crm.limits import DayRange, Wish
-from ventros_pipeline.incremental import INCREMENTAL_SYNC, SyncConfig
 from ventros_pipeline.instance import register_channels
-from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
+from ventros_pipeline.jobs.imports import CHANNEL_REPORT, HISTORY_IMPORT
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC, SyncConfig
 from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 from ventros_pipeline.resources import ATTENDED, IMPORT
 

@@ -1,14 +1,14 @@
 """Schedules: what runs by the clock, once a person has turned it on.
 
-What belongs here: when. What does not: what is done then (`jobs.py`).
+What belongs here: when. What does not: what is done then (`jobs/`).
 """
 
 import dagster as dg
 
-from ventros_pipeline.incremental import SyncConfig, incremental_sync
-from ventros_pipeline.jobs import identity_sweep
+from ventros_pipeline.jobs.incremental import SyncConfig, incremental_sync
+from ventros_pipeline.jobs.people import identity_sweep
+from ventros_pipeline.jobs.upkeep import nightly_checks, weekly_retention
 from ventros_pipeline.settings import get_settings
-from ventros_pipeline.upkeep import nightly_checks, weekly_retention
 
 # Off until a person turns it on, like everything that asks WAHA by itself. Not on the hour, when
 # everybody's clockwork starts.

@@ -72,7 +72,7 @@ def import_through_daemon(bench: Bench, channel: Channel, account: Account) -> f
 
 
 def _request(channel: Channel, account: Account) -> dict[str, Any]:
-    from ventros_pipeline.jobs import HISTORY_IMPORT
+    from ventros_pipeline.jobs.imports import HISTORY_IMPORT
     from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 
     tags = {

@@ -1,7 +1,8 @@
 """What of the pipeline's own memory may go, and after how long.
 
 What belongs here: which rows and days are of no more use. What does not: the archive's files and
-Dagster's runs, which a caller deletes (`upkeep.py`). Nothing of the CRM's own is ever deleted here.
+Dagster's runs, which a caller deletes (`jobs/upkeep.py`). Nothing of the CRM's own is ever deleted
+here.
 """
 
 from __future__ import annotations

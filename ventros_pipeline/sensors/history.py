@@ -14,7 +14,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from ventros_pipeline.advancing import Advance, Orchestrator, Seen, Wanted
 from ventros_pipeline.crm.lifecycle import LOST
 from ventros_pipeline.crm.plans import PlanRange
-from ventros_pipeline.jobs import history_import
+from ventros_pipeline.jobs.imports import history_import
 from ventros_pipeline.partitions import (
     CHANNEL,
     RANGE_END,

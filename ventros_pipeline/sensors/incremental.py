@@ -14,7 +14,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.importer import Importer
-from ventros_pipeline.incremental import INCREMENTAL_SYNC, SyncConfig, incremental_sync
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC, SyncConfig, incremental_sync
 from ventros_pipeline.probing import Look, look_around
 from ventros_pipeline.resources import Pipeline
 from ventros_pipeline.sensors import BUDGET_SECONDS, offset_of

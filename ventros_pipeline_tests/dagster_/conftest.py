@@ -18,7 +18,7 @@ from ventros_pipeline.build import build_defs
 from ventros_pipeline.crm.channels import Channel, add_channel
 from ventros_pipeline.crm.database import libpq_url
 from ventros_pipeline.instance import register_channels
-from ventros_pipeline.jobs import CHANNEL_REPORT, HISTORY_IMPORT
+from ventros_pipeline.jobs.imports import CHANNEL_REPORT, HISTORY_IMPORT
 from ventros_pipeline.partitions import RANGE_END, RANGE_START, partition_key
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.resources import ATTENDED, Pipeline

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ventros_pipeline.jobs import CONTACT_AVATARS
+from ventros_pipeline.jobs.people import CONTACT_AVATARS
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.dagster_.conftest import ANA, BIA, House
 from ventros_pipeline_tests.dagster_.test_sweep import lines, said

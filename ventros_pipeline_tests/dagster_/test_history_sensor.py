@@ -16,7 +16,7 @@ from ventros_pipeline.crm.channels import move_channel
 from ventros_pipeline.crm.lifecycle import AlreadyImportingError, Participation
 from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.crm.plans import Plan
-from ventros_pipeline.jobs import HISTORY_IMPORT
+from ventros_pipeline.jobs.imports import HISTORY_IMPORT
 from ventros_pipeline.partitions import CHANNEL, RANGE_END, RANGE_START
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.resources import IMPORT, PLANNED_RANGE

@@ -18,7 +18,7 @@ import pytest
 
 from ventros_pipeline.crm import lifecycle, plans
 from ventros_pipeline.crm.checks import PROOFS, prove
-from ventros_pipeline.incremental import INCREMENTAL_SYNC
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.partitions import CHANNEL
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.replay.stored import Stored, digest

@@ -18,7 +18,7 @@ from ventros_pipeline.crm import ledger, sync
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.turns import channel_turn
 from ventros_pipeline.importer import Importer
-from ventros_pipeline.incremental import INCREMENTAL_SYNC, SKIPPED, SyncConfig
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC, SKIPPED, SyncConfig
 from ventros_pipeline.probing import Look, look_around
 from ventros_pipeline.replay.control import Fault
 from ventros_pipeline.replay.server import ReplayServer

@@ -12,7 +12,7 @@ from ventros_pipeline import importer
 from ventros_pipeline.crm import lifecycle, plans
 from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.importer import Importer
-from ventros_pipeline.jobs import HISTORY_IMPORT
+from ventros_pipeline.jobs.imports import HISTORY_IMPORT
 from ventros_pipeline.resources import BACKFILL, IMPORT
 from ventros_pipeline.runs import RunError, import_history, today
 from ventros_pipeline_tests.dagster_.conftest import SECRET_TEXT, House

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT
+from ventros_pipeline.jobs.upkeep import NIGHTLY_CHECKS
 from ventros_pipeline.resources import ATTENDED
-from ventros_pipeline.upkeep import NIGHTLY_CHECKS
 from ventros_pipeline_tests.dagster_.conftest import SECRET_TEXT, House
 from ventros_pipeline_tests.dagster_.test_sweep import metadata, said
 

@@ -10,10 +10,10 @@ import pytest
 
 from ventros_pipeline.archive import Archive
 from ventros_pipeline.build import build_defs
-from ventros_pipeline.jobs import IDENTITY_SWEEP
+from ventros_pipeline.jobs.people import IDENTITY_SWEEP
+from ventros_pipeline.jobs.upkeep import WEEKLY_RETENTION
 from ventros_pipeline.resources import Pipeline
 from ventros_pipeline.settings import Settings, get_settings
-from ventros_pipeline.upkeep import WEEKLY_RETENTION
 from ventros_pipeline_tests.dagster_.conftest import START, House
 from ventros_pipeline_tests.dagster_.test_sweep import metadata
 

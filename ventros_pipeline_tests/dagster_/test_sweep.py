@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ventros_pipeline.jobs import IDENTITY_SWEEP
+from ventros_pipeline.jobs.people import IDENTITY_SWEEP
 from ventros_pipeline.replay.control import Fault
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.dagster_.conftest import ANA, BIA, House

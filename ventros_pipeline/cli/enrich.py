@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ventros_pipeline import console
-from ventros_pipeline.cli_shared import ChannelKey, Json, open_database, read_settings
+from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 from ventros_pipeline.transform.enrichment import CONTEXTS, DEFAULT_CONTEXT, KINDS
 
 if TYPE_CHECKING:

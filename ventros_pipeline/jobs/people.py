@@ -1,4 +1,4 @@
-"""Jobs: what is run together."""
+"""Jobs that ask WAHA about the people of all channels: their numbers, their pictures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,21 +14,8 @@ from ventros_pipeline.importer import Importer
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.resources import Pipeline
 
-HISTORY_IMPORT = "history_import"
-CHANNEL_REPORT = "channel_report"
 IDENTITY_SWEEP = "identity_sweep"
 CONTACT_AVATARS = "contact_avatars"
-
-history_import = dg.define_asset_job(
-    HISTORY_IMPORT,
-    selection=dg.AssetSelection.assets("raw_messages", "crm_messages"),
-    description="Reads days of a channel from WAHA and loads them into the CRM, with all checks.",
-)
-channel_report = dg.define_asset_job(
-    CHANNEL_REPORT,
-    selection=dg.AssetSelection.assets("import_report"),
-    description="Writes the report of a channel: balance, coverage, kinds, people.",
-)
 
 
 class SweepConfig(dg.Config):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ventros_pipeline import console
-from ventros_pipeline.cli_shared import ChannelKey, Json, open_database, read_settings
+from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ventros_pipeline import console
-from ventros_pipeline.cli_shared import ChannelKey, Json, open_database
+from ventros_pipeline.cli.shared import ChannelKey, Json, open_database
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine

@@ -19,11 +19,11 @@ import typer
 from pydantic import ValidationError
 
 from ventros_pipeline import console
-from ventros_pipeline.cli_enrich import enrich
-from ventros_pipeline.cli_people import people_app
-from ventros_pipeline.cli_plans import cancel, follow
-from ventros_pipeline.cli_shared import ChannelKey, Json, open_database, read_settings
-from ventros_pipeline.cli_sync import coverage, sync
+from ventros_pipeline.cli.enrich import enrich
+from ventros_pipeline.cli.people import people_app
+from ventros_pipeline.cli.plans import cancel, follow
+from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
+from ventros_pipeline.cli.sync import coverage, sync
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine

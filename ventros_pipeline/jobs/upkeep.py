@@ -15,8 +15,8 @@ from ventros_pipeline.crm import ledger, retention
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.checks import Finding, Proof
 from ventros_pipeline.failures import explained
-from ventros_pipeline.incremental import INCREMENTAL_SYNC
-from ventros_pipeline.jobs import IDENTITY_SWEEP
+from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
+from ventros_pipeline.jobs.people import IDENTITY_SWEEP
 from ventros_pipeline.metadata import report_metadata, sample_table
 from ventros_pipeline.proving import prove_channel
 from ventros_pipeline.report import report_of
