@@ -66,6 +66,7 @@ def explained(
     span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
     known = error.__class__.__module__.startswith("ventros_pipeline")
     said = str(error) if known else f"unexpected {_named(error)}."
+    said = said.removeprefix(f"channel {channel}: ")  # It is named already.
     passing = kind_of(error) in (NOT_READY, TRANSIENT)
     advice = (
         "This mostly passes by itself: run the same days again later."

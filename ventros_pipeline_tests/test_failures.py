@@ -118,3 +118,10 @@ def test_an_error_of_the_database_is_named_by_code_and_constraint_without_the_ro
     assert "ForeignKeyViolation 23503 contacts fk_contacts_project" in said
     assert TEXT not in said
     assert PHONE not in said
+
+
+def test_a_channel_is_named_once() -> None:
+    error = ChannelError("channel default-1a2b3c4d: its key is in a variable that is not set")
+    said = explained(error, "default-1a2b3c4d", DAYS).description
+    assert said is not None
+    assert said.lower().count("channel default-1a2b3c4d") == 1
