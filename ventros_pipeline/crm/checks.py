@@ -50,6 +50,9 @@ class Proof:
     statement: str
 
 
+# A load without it looks only at rows that WAHA has changed.
+_AGAIN = "Materialise crm_messages of these days again with `force: true`"
+
 PROOFS = (
     Proof(
         "no_message_twice_by_key",
@@ -67,26 +70,26 @@ PROOFS = (
         "balance_closes",
         "Every row that WAHA gave is inserted, updated, unchanged, duplicate, filtered or "
         "quarantined.",
-        "Materialise the days again; if it stays open, a row is lost between archive and CRM.",
+        f"{_AGAIN}; if it stays open, a row is lost between archive and CRM.",
         "check/open_balances.sql",
     ),
     Proof(
         "keys_match_rows",
         "Message keys and CRM rows agree one to one.",
-        "Materialise the days of these messages again: rows without a key are adopted.",
+        f"{_AGAIN}: rows without a key are adopted.",
         "check/loose_keys.sql",
     ),
     Proof(
         "no_orphan_message",
         "Every imported message has a chat, a contact, a session, an agent, all of its tenant.",
-        "Give the channel a default agent that exists, then materialise the days again.",
+        f"Give the channel a default agent that exists. {_AGAIN}.",
         "check/orphans.sql",
     ),
 )
 TIMES_KEPT = Proof(
     "original_times_kept",
     "Every message has the time that WAHA said.",
-    "Materialise the days again; the archive holds the original times.",
+    f"{_AGAIN}; the archive holds the original times.",
     "check/stored_times.sql",
 )
 
