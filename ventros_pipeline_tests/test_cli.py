@@ -451,7 +451,7 @@ def test_a_failed_check_is_said_with_its_repair(
 
     assert said.code == 1
     assert said.sentence.startswith("error: check keys_match_rows: 1 times")
-    assert "Materialise the days of these messages again" in said.sentence
+    assert "Materialise crm_messages of these days again with `force: true`" in said.sentence
 
 
 # -- production ----------------------------------------------------------------------------------
