@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.speed import profile as profiles
 from benchmarks.speed.figures import (
     AT_LEAST,
     AT_MOST,
@@ -98,34 +99,63 @@ def test_every_target_has_a_row_that_measures_it() -> None:
     assert {target.row for target in TARGETS} <= set(ROWS)
 
 
-def test_parts_of_a_profile_exclude_each_other_and_sum_to_the_wall_time() -> None:
+class Clock:
+    """Time that passes only when something takes it; in whole seconds, so that sums are exact."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def take(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(profiles, "perf_counter", found)
+    return found
+
+
+def test_parts_of_a_profile_exclude_each_other_and_sum_to_the_wall_time(clock: Clock) -> None:
     profile = Profile("rest")
-    inner = profile._timed(lambda: time.sleep(0.02), "inner")
-    outer = profile._timed(inner, "outer")
+    inner = profile._timed(lambda: clock.take(2), "inner")
+
+    def work() -> None:
+        clock.take(3)
+        inner()
+
+    outer = profile._timed(work, "outer")
     beside = threading.Thread(target=inner)
     profile._enter("rest")
 
+    clock.take(1)
     outer()
+    seen = profile.stop()
     beside.start()
     beside.join()
-    seen = profile.stop()
 
-    assert set(seen["parts"]) == {"rest", "inner", "outer"}
-    assert 0.02 <= seen["parts"]["inner"] < seen["parts"]["inner"] + seen["parts"]["outer"]
-    assert seen["beside"]["inner"] >= 0.02
-    assert seen["calls"]["inner"] == 2
+    assert seen["parts"] == {"rest": 1, "inner": 2, "outer": 3}
+    assert profile.beside == {"inner": 2}
+    assert profile.calls["inner"] == 2
 
 
-def test_a_generator_is_counted_where_it_works_and_not_where_its_values_are_used() -> None:
+def test_a_generator_is_counted_where_it_works_and_not_where_its_values_are_used(
+    clock: Clock,
+) -> None:
+    def produce() -> Iterator[int]:
+        for value in (1, 2):
+            clock.take(5)
+            yield value
+
     profile = Profile("rest")
     profile._enter("rest")
-    steps = profile._timed(lambda: iter([1, 2]), "steps")()
     values = []
-    for value in steps:
-        time.sleep(0.02)
+    for value in profile._timed(produce, "steps")():
+        clock.take(1)
         values.append(value)
 
-    seen = profile.stop()
-
     assert values == [1, 2]
-    assert seen["parts"]["rest"] >= 0.04 > seen["parts"]["steps"]
+    assert profile.stop()["parts"] == {"rest": 2, "steps": 10}
