@@ -1,7 +1,7 @@
 """The documentation's pages as a reader meets them: headings, code blocks, links, mentions.
 
-What belongs here: reading Markdown. What does not: running it (`shell.py`), and what must hold of it
-(the tests).
+What belongs here: reading Markdown. What does not: running it (`shell.py`), and what must hold of
+it (the tests).
 """
 
 from __future__ import annotations

