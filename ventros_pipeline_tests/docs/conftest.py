@@ -62,7 +62,7 @@ def tutored() -> Iterator[Tutored]:
         WAHA_KEY: "tutorial",
     }
     with shell_in_a_clone(substitutes) as shell:
-        yield Tutored(shell, page, shell.type_page(page))
+        yield Tutored(shell, page, shell.type_page(page, stay=True))
 
 
 @pytest.fixture
