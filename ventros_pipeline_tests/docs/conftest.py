@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.crm.test_existing_crm import CRM, run_script
 from ventros_pipeline_tests.docs.pages import ROOT, Page
 from ventros_pipeline_tests.docs.shell import Shell
-from ventros_pipeline_tests.import_.world import at, message, write_account
+from ventros_pipeline_tests.import_.world import message, write_account
 from ventros_pipeline_tests.served import free_port
 
 NewShell = Callable[[Mapping[str, str]], Shell]
@@ -74,10 +75,11 @@ def new_shell() -> Iterator[NewShell]:
 
 @pytest.fixture
 def waha(tmp_path: Path) -> Iterator[ReplayServer]:
-    """A WAHA server with a session of a few messages, which takes the pages' key alone."""
+    """A WAHA server with a session of two messages of late, which takes the pages' key alone."""
+    before = int(time.time()) - 2 * 86_400  # Each day of history costs time, empty ones, too.
     rows = [
-        (ANA, message(ANA, "3EB0000A", at("2026-06-02 10:00"), "um")),
-        (ANA, message(ANA, "3EB0000B", at("2026-06-03 10:00"), "dois", from_me=True, ack=3)),
+        (ANA, message(ANA, "3EB0000A", before, "um")),
+        (ANA, message(ANA, "3EB0000B", before + 60, "dois", from_me=True, ack=3)),
     ]
     with ReplayServer(write_account(tmp_path / "account", rows), api_key=WAHA_KEY) as server:
         yield server
