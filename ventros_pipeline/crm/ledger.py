@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -99,6 +99,16 @@ def note_problem(engine: Engine, channel: Channel, problem: str) -> bool:
 def clear_problem(engine: Engine, channel: Channel) -> None:
     """Forget a channel's problem: it could be read."""
     _execute(engine, "ledger/clear_problem.sql", {"channel_id": channel.id})
+
+
+def open_breaker(engine: Engine, channel: Channel, rest: timedelta) -> None:
+    """Remember for how long a process leaves a channel's session alone."""
+    _execute(engine, "ledger/open_breaker.sql", {"channel_id": channel.id, "rest": rest})
+
+
+def close_breaker(engine: Engine, channel: Channel) -> None:
+    """Remember that a session that was left alone has answered."""
+    _execute(engine, "ledger/close_breaker.sql", {"channel_id": channel.id})
 
 
 def run_outcome(engine: Engine, channel: Channel, run_id: str) -> RunOutcome | None:

@@ -249,6 +249,12 @@ def open_plans(engine: Engine) -> list[Plan]:
         return _plans(connection, _run(connection, "open_imports").scalars().all())
 
 
+def running_imports(engine: Engine) -> list[Plan]:
+    """Return the imports that have not ended, whoever runs them."""
+    with engine.connect() as connection:
+        return _plans(connection, _run(connection, "running_imports").scalars().all())
+
+
 def enabled_channels(engine: Engine) -> list[Channel]:
     """Return the channels whose import is on, by key."""
     with engine.connect() as connection:
