@@ -175,5 +175,6 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         _, said = process.communicate(timeout=40)
     assert process.returncode in (0, -signal.SIGTERM)
     assert "/import-history: 202 in " in said
+    assert f"webhook refused channel={channel.key} reason=unauthenticated request=" in said
     assert "key of owner" not in said
     assert "Traceback" not in said
