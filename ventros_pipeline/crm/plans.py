@@ -325,6 +325,11 @@ def end_range(
             _go_on(connection, channel, state, import_id, final, error)
 
 
+def tries_again(failure: str, attempt: int) -> bool:
+    """Return whether a sensor's plan runs a range again that failed so at this attempt."""
+    return attempt < ATTEMPTS.get(failure, 0)
+
+
 def stop(engine: Engine, channel: Channel, reason: str) -> bool:
     """Fail the open import of a channel, whoever drives it; return whether there was one.
 
@@ -383,7 +388,7 @@ def _verdict(
     """Return what becomes of a range, and until when it is left alone."""
     if failure is None:
         return DONE, None
-    if driver != SENSOR or attempt >= ATTEMPTS.get(failure, 0):
+    if driver != SENSOR or not tries_again(failure, attempt):
         return FAILED, None
     return WAITING, now + min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
 
