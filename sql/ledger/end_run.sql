@@ -15,5 +15,5 @@ UPDATE history_sync.runs
 SET status = %(status)s, error = %(error)s, failure = %(failure)s, ended_at = now()
 WHERE run_id = %(run_id)s::uuid AND channel_id = %(channel_id)s
 RETURNING
-    from_day, to_day, days_read, days_loaded, messages_read, requests, retries, contacts_created,
+    from_day AS "from", to_day AS "to", days_read, days_loaded, messages_read, requests, retries, contacts_created,
     sessions_created, extract(epoch FROM now() - started_at)::float AS seconds

@@ -146,6 +146,7 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         "VENTROS_DATABASE_URL": libpq_url(server_role.url),
         "VENTROS_WEBHOOK_HMAC_KEY": WEBHOOK_KEY,
         "VENTROS_API_START_RATE": "2",
+        "VENTROS_LOG_FORMAT": "json",
     }
     command = [str(Path(sys.executable).with_name("ventros")), "serve", "--port", "0", "--json"]
     process = subprocess.Popen(
@@ -174,7 +175,10 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
     assert process.returncode in (0, -signal.SIGTERM)
-    assert "/import-history: 202 in " in said
-    assert f"webhook refused channel={channel.key} reason=unauthenticated request=" in said
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    requests = {(line["route"], line["status"]) for line in lines if line["event"] == "request"}
+    assert ("/api/v1/crm/channels/{channel_id}/import-history", 202) in requests
+    [refused] = [line for line in lines if line["event"] == "webhook refused"]
+    assert (refused["channel"], refused["reason"]) == (channel.key, "unauthenticated")
     assert "key of owner" not in said
     assert "Traceback" not in said
