@@ -9,7 +9,7 @@ WORKERS ?= 2
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove browser lint format lock bench clean
+.PHONY: help setup demo up test coverage prove crash browser lint format lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ coverage: $(READY)  ## the test suite, and which lines it never runs; a third sl
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
 	VENTROS_PROGRAMS=$${VENTROS_PROGRAMS:-2000} $(BIN)/python -m pytest -q -s \
 		ventros_pipeline_tests/import_/test_programs.py
+
+crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
+	$(BIN)/python -m ventros_pipeline_tests.crashes
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser
