@@ -9,7 +9,7 @@ WORKERS ?= 2
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove crash browser lint format lock bench clean
+.PHONY: help setup demo up test coverage prove crash soak browser lint format lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, mergin
 
 crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
 	$(BIN)/python -m ventros_pipeline_tests.crashes
+
+soak: $(READY)  ## ten minutes of a hostile server and a bad line; nothing missing, nothing extra
+	$(BIN)/python -m benchmarks.soak
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser
