@@ -9,7 +9,7 @@ WORKERS ?= 2
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove browser lint format lock bench clean
+.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,19 @@ test: $(READY)  ## lint, types and the whole test suite
 coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term-missing:skip-covered
 
+fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m ventros_pipeline_tests.fuzz
+
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
 	VENTROS_PROGRAMS=$${VENTROS_PROGRAMS:-2000} $(BIN)/python -m pytest -q -s \
 		ventros_pipeline_tests/import_/test_programs.py
+
+crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
+	$(BIN)/python -m ventros_pipeline_tests.crashes
+
+soak: $(READY)  ## ten minutes of a hostile server and a bad line; nothing missing, nothing extra
+	$(BIN)/python -m benchmarks.soak
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser

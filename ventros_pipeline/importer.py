@@ -7,13 +7,16 @@ call these functions; so does a test that needs no orchestrator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 
 import httpx
 import msgspec
 import polars as pl
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ventros_pipeline.archive import Archive, DayWritten, Row
 from ventros_pipeline.crm import avatars, coverage, ledger, loaded, media, sweep
@@ -32,6 +35,7 @@ from ventros_pipeline.crm.load import (
     update_groups,
 )
 from ventros_pipeline.crm.merging import meet_contacts, settle_people
+from ventros_pipeline.logs import log_of
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
@@ -41,7 +45,14 @@ from ventros_pipeline.transform.phones import PHONE_SUFFIX
 from ventros_pipeline.transform.prints import divide, prints_of
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
-from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
+from ventros_pipeline.waha.courtesy import (
+    Breaker,
+    Breakers,
+    Limits,
+    NoTurnError,
+    RestingError,
+    State,
+)
 from ventros_pipeline.waha.directory import Entry, read_directory
 from ventros_pipeline.waha.envelope import envelope_of
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
@@ -150,7 +161,21 @@ class Importer:
                 self.engine, limits, lease=self.settings.slow_timeout + LEASE_MARGIN
             ),
             breaker=BREAKERS.of(self.channel.base_url, self.channel.session),
+            on_breaker=self._note_breaker,
+            log=log_of("waha", **self._known),
         )
+
+    @property
+    def _known(self) -> dict[str, str | None]:
+        return {"channel": self.channel.key, "run": self.run_id or None}
+
+    def _note_breaker(self, breaker: Breaker, state: State) -> None:
+        """Let other processes know; what was asked of WAHA matters more than that they do."""
+        with suppress(SQLAlchemyError):
+            if state is State.OPEN:
+                ledger.open_breaker(self.engine, self.channel, timedelta(seconds=breaker.rest))
+            else:
+                ledger.close_breaker(self.engine, self.channel)
 
     def read_directory(self) -> int:
         """List chats, contacts, LIDs and groups; return how many contacts that made.
@@ -313,7 +338,9 @@ class Importer:
             self._settle()
         windows = list(self._windows([day for day in days if day not in done]))
         for window_days in reversed(windows):
+            began = monotonic()
             window = self._load(window_days, state.own_addresses, max_per_chat, partial, force)
+            self._tell_window(window_days, window, monotonic() - began)
             ledger.add_progress(
                 self.engine,
                 self.channel,
@@ -324,6 +351,14 @@ class Importer:
             )
             yield window
         meet_contacts(self.engine, self.channel, self.run_id)
+
+    def _tell_window(self, days: Sequence[date], window: Loaded, seconds: float) -> None:
+        log = log_of("load", **self._known)
+        counts = {name: getattr(window, name) for name in ledger.COUNTS}
+        span = {"from": days[0], "to": days[-1]}
+        log.info("window loaded", **span, **counts, ms=round(seconds * 1000))
+        for reason, rows in sorted(window.quarantine_reasons.items()):
+            log.warning("rows in quarantine", **span, reason=reason, rows=rows)
 
     def fetch_media(self, kinds: Sequence[str], *, max_files: int) -> list[media.Outcome]:
         """Fetch media files of loaded messages, newest first; return what became of each.

@@ -6,7 +6,7 @@ What belongs here: turning planned days into Dagster runs. What does not: which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -209,7 +209,12 @@ def _why(result: dg.ExecuteInProcessResult) -> str | None:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
             return f"check {check.check_name}: {check.description}"
-    for event in result.all_events:
+    return said_by(result.all_events)
+
+
+def said_by(events: Iterable[dg.DagsterEvent]) -> str | None:
+    """Return what the first step of some events says that failed, or why no step began."""
+    for event in events:
         if event.is_step_failure:
             return _said(event)
         if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -38,6 +38,7 @@ from ventros_pipeline.crm.identities import (
 )
 from ventros_pipeline.crm.load import load_values
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.regrouping import Holder, Merge, Regrouping, Split, regroup
@@ -45,6 +46,7 @@ from ventros_pipeline.transform.regrouping import Holder, Merge, Regrouping, Spl
 # A contact is taken apart and joined in one settling at most this often; each time brings it nearer
 # to what evidence says, and two are enough for anything that rules and evidence can make.
 ROUNDS = 4
+_LOG = log_of("people")
 _MOVE_RELATION = sql.SQL(
     """
     WITH moved AS (
@@ -246,6 +248,9 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
         cursor.execute(read_sql("load/create_staging.sql"))
         cursor.execute(read_sql("identity/create_moves.sql"))
         yield movement
+    log = _LOG.about(channel=channel.key, run=run_id)
+    for move in movement.merged:
+        log.info("people merged", kept=move.taker, absorbed=move.giver, merge=move.merge_id)
 
 
 def _plan(cursor: Cursor[Any], channel: Channel) -> Regrouping:
@@ -288,6 +293,7 @@ class _Movement:
     channel: Channel
     siblings: Sequence[Channel]
     run_id: str
+    merged: list[Move] = field(default_factory=list)
 
     def settle(self) -> Settled:
         """Move until contacts and people agree."""
@@ -354,6 +360,7 @@ class _Movement:
             self.run(f"move_{relation}")
         self._move_relations()
         self.run("absorb_contacts")
+        self.merged.extend(moves)
         self._cut_sessions()
         self._store(moves, undo=False)
         self.run("remember_contacts")
