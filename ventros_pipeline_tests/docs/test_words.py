@@ -19,8 +19,7 @@ BLOCKS = [block for page in PAGES for block in page.commands]
 LINES = [line for block in BLOCKS for line in block.lines]
 # Pages that are made from the code and come with what makes them.
 AWAITED = {
-    f"docs/reference/{name}.md"
-    for name in ("settings", "commands", "errors", "checks", "tables", "metrics")
+    f"docs/reference/{name}.md" for name in ("settings", "commands", "errors", "checks", "tables")
 }
 # A command within a line: after settings of its own, in `$(…)`, or alone.
 COMMAND = re.compile(r"(?:^|\$\(|\s)(ventros (?!--help)[^|)>;]+)")
