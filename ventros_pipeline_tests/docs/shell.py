@@ -23,7 +23,7 @@ from ventros_pipeline_tests.served import PATIENCE, wait_for
 
 # Lines that no test can type, by their beginning, and why.
 NOT_TYPED = {
-    "make demo": "the acceptance tests import the demo's account, and it would do so twice",
+    "make demo": "the tutorial imports the same account step by step",
     "make test": "it is what runs this",
     "make coverage": "it runs the whole suite, too",
     "make browser": "a part of the suite of its own",
