@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -42,11 +42,28 @@ def result(value: Mapping[str, Any], *, as_json: bool, show: Callable[[], None])
         show()
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a small table on standard output; numbers to the right."""
+def line(text: str, *, style: str = "") -> None:
+    """Print a line of a result on standard output, as it is: brackets in it mean nothing."""
+    out.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def table(
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+) -> None:
+    """Print a small table on standard output; numbers to the right.
+
+    Args:
+        right: columns of text that are set to the right, too.
+    """
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(head):
-        numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        numeric = number in right or (
+            bool(rows) and all(isinstance(row[number], int) for row in rows)
+        )
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
         shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))

@@ -22,6 +22,7 @@ from ventros_pipeline import console
 from ventros_pipeline.cli.enrich import enrich
 from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel, follow
+from ventros_pipeline.cli.report import report
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 from ventros_pipeline.cli.sync import coverage, sync
 
@@ -49,6 +50,7 @@ app.command()(enrich)
 app.command()(cancel)
 app.command()(sync)
 app.command()(coverage)
+app.command()(report)
 
 
 def main() -> None:
