@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -11,6 +12,9 @@ import sqlalchemy as sa
 
 from ventros_pipeline.crm.ledger import COUNTS
 from ventros_pipeline.report import Report
+from ventros_pipeline.report.markdown import markdown_of
+from ventros_pipeline.report.verdict import INCOMPLETE, verdict_of
+from ventros_pipeline.report.words import Words
 from ventros_pipeline.transform.scoring import score
 
 
@@ -42,16 +46,24 @@ def reasons_table(filtered: Mapping[str, int], quarantined: Mapping[str, int]) -
     return sample_table([dict(zip(columns, row, strict=True)) for row in rows])
 
 
-def report_metadata(reports: Sequence[Report]) -> dict[str, Any]:
-    """Return what `import_report` shows: of some channels, and of the rules of who is who."""
-    pages = (f"### {r.channel}\n\n{r.as_markdown()}" for r in reports)
+def report_metadata(report: Report) -> dict[str, Any]:
+    """Return what `import_report` shows of a channel, and of the rules of who is who."""
+    verdict, words = verdict_of(report), Words()
     # Of the rules, not of a channel: whom they would join if they were asked today.
     rules = score()
+    days = Counter(found.state for found in report.days if found.day < report.today)
     return {
-        "report": dg.MetadataValue.md("\n\n".join([*pages, rules.sentence])),
-        "messages": sum(r.overview["messages"] for r in reports),
-        "people": sum(r.overview["people"] for r in reports),
-        "balance_closes": all(r.closes for r in reports),
+        "verdict": verdict.sentence(words),
+        "next_command": verdict.next_command or "",
+        "report": dg.MetadataValue.md(f"{markdown_of(report, words)}\n\n{rules.sentence}"),
+        "complete": int(verdict.state != INCOMPLETE),
+        "messages": report.overview["messages"],
+        "people": report.overview["people"],
+        "sessions": report.overview["sessions"],
+        "quarantined": report.balance["quarantined"],
+        "balance_closes": report.closes,
+        "days_missing": len(report.missing),
+        **{f"days_{state}": days[state] for state in ("settling", "settled", "exhausted")},
         "identity_precision": rules.precision,
         "identity_recall": rules.recall,
         "identity_pairs": rules.pairs,

@@ -13,7 +13,6 @@ from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.checks import (
     PROOFS,
-    SAMPLE,
     TIMES_KEPT,
     Finding,
     Proof,
@@ -45,5 +44,4 @@ def _prove_times(engine: Engine, archive: Archive, channel: Channel) -> Finding:
         some = days[start : start + DAYS_AT_ONCE]
         said = archived_times(archive, channel.key, some)
         findings.append(prove_times(engine, channel, some, said))
-    sample = [row for finding in findings for row in finding.sample]
-    return Finding(channel.key, sum(finding.found for finding in findings), sample[:SAMPLE])
+    return Finding.joined(findings or [Finding(channel.key, 0)])

@@ -69,6 +69,7 @@ def import_history(
     *,
     chats: Sequence[str] = (),
     max_per_chat: int | None = None,
+    force: bool = False,
     wish: Wish | None = None,
     watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
 ) -> Import:
@@ -82,6 +83,7 @@ def import_history(
             ran before it is kept.
         chats: only these chats.
         max_per_chat: only the newest so many messages of each chat.
+        force: whether every row is looked at, also those that WAHA has not changed.
         wish: what was asked for, as the CRM is told; everything if omitted.
         watch: told of each run before it begins.
 
@@ -95,7 +97,9 @@ def import_history(
     config = dg.RunConfig(
         ops={
             "raw_messages": {"config": {"chats": list(chats)}},
-            "crm_messages": {"config": {"max_per_chat": max_per_chat, "partial": bool(chats)}},
+            "crm_messages": {
+                "config": {"max_per_chat": max_per_chat, "partial": bool(chats), "force": force}
+            },
         },
         loggers=QUIET,
     )

@@ -1,7 +1,9 @@
-SELECT count(*) OVER () AS found, message_id, missing
+SELECT
+    count(*) OVER () AS found, min(day) OVER () AS from_day, max(day) OVER () AS to_day,
+    day, message_id, missing
 FROM (
     SELECT
-        m.id::text AS message_id,
+        k.day, m.id::text AS message_id,
         concat_ws(', ',
             CASE WHEN ch.id IS NULL THEN 'chat' END,
             CASE WHEN co.id IS NULL THEN 'contact' END,

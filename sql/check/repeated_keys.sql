@@ -3,14 +3,16 @@
 -- without a join on purpose: right after an import the tables have no statistics, and a join of
 -- 8,000 ids with themselves was planned as a nested loop of seven seconds. Deleted rows do not count.
 SELECT
-    count(*) OVER () AS found, min(id::text) AS first_message, count(DISTINCT id) AS rows
+    count(*) OVER () AS found, min(min(day)) OVER () AS from_day, max(max(day)) OVER () AS to_day,
+    min(day) AS day, min(id::text) AS first_message, count(DISTINCT id) AS rows
 FROM (
-    SELECT m.channel_message_id AS waha_id, m.id
+    SELECT
+        m.channel_message_id AS waha_id, m.id, (m."timestamp" AT TIME ZONE 'UTC')::date AS day
     FROM public.messages AS m
     WHERE m.channel_id = %(channel_id)s AND m.deleted_at IS NULL
       AND m.channel_message_id IS NOT NULL
     UNION ALL
-    SELECT k.waha_id, k.message_id
+    SELECT k.waha_id, k.message_id, k.day
     FROM history_sync.message_keys AS k
     WHERE k.channel_id = %(channel_id)s
       AND EXISTS (
@@ -19,5 +21,5 @@ FROM (
 ) AS named
 GROUP BY waha_id
 HAVING count(DISTINCT id) > 1
-ORDER BY 2
+ORDER BY first_message
 LIMIT 20

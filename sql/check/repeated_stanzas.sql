@@ -2,7 +2,7 @@
 -- (whatever the address) or in the same group is the same message.
 WITH placed AS (
     SELECT
-        m.id, named.stanza_id,
+        m.id, named.stanza_id, (m."timestamp" AT TIME ZONE 'UTC')::date AS day,
         -- A full id names its conversation; a bare one leaves only the row's own contact.
         coalesce(i.contact_id::text, named.address, m.contact_id::text) AS correspondent
     FROM public.messages AS m
@@ -12,9 +12,11 @@ WITH placed AS (
     WHERE m.channel_id = %(channel_id)s AND m.deleted_at IS NULL
       AND m.channel_message_id IS NOT NULL
 )
-SELECT count(*) OVER () AS found, min(id::text) AS first_message, count(*) AS rows
+SELECT
+    count(*) OVER () AS found, min(min(day)) OVER () AS from_day, max(max(day)) OVER () AS to_day,
+    min(day) AS day, min(id::text) AS first_message, count(*) AS rows
 FROM placed
 GROUP BY stanza_id, correspondent
 HAVING count(*) > 1
-ORDER BY 2
+ORDER BY first_message
 LIMIT 20

@@ -65,7 +65,8 @@ def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
 def _note(pipeline: Pipeline, run_id: str, proof: Proof, findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.found:
-            pipeline.note_failure(finding.channel, run_id, f"check {proof.name}: {proof.repair}")
+            reason = f"check {proof.name}: {proof.told(finding)}"
+            pipeline.note_failure(finding.channel, run_id, reason)
 
 
 def _result(asset: dg.AssetKey, proof: Proof, findings: Iterable[Finding]) -> dg.AssetCheckResult:
@@ -79,15 +80,14 @@ def _result(asset: dg.AssetKey, proof: Proof, findings: Iterable[Finding]) -> dg
             description=proof.promise,
             metadata={"found": 0},
         )
-    channels = ", ".join(sorted({finding.channel for finding in wrong}))
     return dg.AssetCheckResult(
         passed=False,
         asset_key=asset,
         check_name=proof.name,
-        description=f"{found} times this does not hold: {proof.promise} Channels: {channels}. "
-        f"{proof.repair}",
+        description="\n".join(proof.told(finding) for finding in wrong),
         metadata={
             "found": found,
+            "repair": "\n".join(proof.repair(finding) for finding in wrong),
             "sample": sample_table(
                 [{"channel": f.channel, **row} for f in wrong for row in f.sample]
             ),

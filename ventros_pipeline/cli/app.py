@@ -271,6 +271,10 @@ def import_command(
     max_per_chat: Annotated[
         int | None, typer.Option(min=1, help="Only the newest so many messages of each chat.")
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Look at every row again; mends what was changed by hand."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which runs there would be.")
     ] = False,
@@ -285,7 +289,9 @@ def import_command(
         if dry_run:
             _show_plan(found, plan, as_json=as_json)
             return
-        done = _import(engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat)
+        done = _import(
+            engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat, force=force
+        )
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
 
 
@@ -477,6 +483,7 @@ def _import(
     *,
     chats: Sequence[str] = (),
     max_per_chat: int | None = None,
+    force: bool = False,
 ) -> Import:
     from ventros_pipeline.build import build_defs
     from ventros_pipeline.crm import ledger
@@ -503,6 +510,7 @@ def _import(
             plan,
             chats=chats,
             max_per_chat=max_per_chat,
+            force=force,
             wish=wish,
             watch=lambda run_id, _days: started.append(run_id),
         )

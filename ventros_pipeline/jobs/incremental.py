@@ -112,11 +112,7 @@ def _prove(pipeline: Pipeline, channel: Channel, synced: Synced, run_id: str) ->
         *((proof, prove(pipeline.engine, channel, proof, run_id)) for proof in PROOFS),
         (TIMES_KEPT, prove_times(pipeline.engine, channel, days, said)),
     ]
-    return [
-        f"{found.found} times this does not hold: {proof.promise} {proof.repair}"
-        for proof, found in findings
-        if found.found
-    ]
+    return [proof.told(found) for proof, found in findings if found.found]
 
 
 def _line(key: str, synced: Synced) -> dict[str, Any]:

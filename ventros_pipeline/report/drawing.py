@@ -29,9 +29,9 @@ LIGHT: Mapping[str, str] = {
     "h4": "#1a7f6b",
     "s1": "#1a7f6b",
     "s2": "#2f6fb4",
-    "s3": "#8fb8de",
+    "s3": "#4f739b",
     "s4": "#8a6d1b",
-    "s5": "#8c959f",
+    "s5": "#6b7480",
     "s6": "#c2410c",
 }
 DARK: Mapping[str, str] = {
@@ -49,9 +49,9 @@ DARK: Mapping[str, str] = {
     "h4": "#56cfb1",
     "s1": "#3fb498",
     "s2": "#5aa0e6",
-    "s3": "#365f8a",
+    "s3": "#9db8d4",
     "s4": "#d1a93a",
-    "s5": "#7d8792",
+    "s5": "#8b95a0",
     "s6": "#f0803c",
 }
 STYLE = "".join(

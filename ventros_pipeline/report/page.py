@@ -17,6 +17,8 @@ from ventros_pipeline.report.tables import tables_of
 from ventros_pipeline.report.verdict import verdict_of
 from ventros_pipeline.report.words import Words
 
+# What the pictures do not say in writing.
+TABLES = ("states", "reasons", "import", "months")
 # The verdict is seen without its colour, too.
 MARKS = {"complete": "✓", "settling": "◷", "incomplete": "✗"}
 
@@ -37,7 +39,7 @@ def page_of(report: Report, words: Words) -> str:
         calendar=pictures.calendar(report, words, tips=True),
         legend=pictures.legend(words),
         drawings=list(pictures.every(report, words)),
-        tables=list(tables_of(report, words)),
+        tables=[table for table in tables_of(report, words) if table.name in TABLES],
         light=theme(LIGHT),
         dark=theme(DARK),
         style=STYLE,

@@ -67,7 +67,7 @@ def balance(report: Report, words: Words) -> Drawing:
     """Return what became of every row that was seen, as one stacked bar and its figures."""
     parts = [(name, report.balance[name]) for name in OUTCOMES]
     seen = report.balance["seen"]
-    height = 44 + 22 * len(parts)
+    height = 62 + 22 * len(parts)
     says = words.say("balance.closes" if report.closes else "balance.open")
     drawing = Drawing("balance", WIDTH, height, words.say("balance"), says)
     x = 0.0
@@ -94,6 +94,7 @@ def balance(report: Report, words: Words) -> Drawing:
         drawing.add("text", words.name("count", name), x=24, y=y)
         figures = f"{words.show(rows)}  ({words.share(rows, seen)})"
         drawing.add("text", figures, x=WIDTH, y=y, text_anchor="end")
+    drawing.add("text", says, x=0, y=height - 6, cls="t-bold")
     return drawing
 
 
@@ -172,9 +173,9 @@ def _half_year(
         for state, number in counted.items()
         if number
     )
-    messages = words.show(sum(found.messages for found in days))
+    messages = words.say("days.messages", n=sum(found.messages for found in days))
     drawing = Drawing(
-        f"days-{year}-{half + 1}", WIDTH, TOP + 7 * PITCH + 2, shown, f"{messages}. {says}"
+        f"days-{year}-{half + 1}", WIDTH, TOP + 7 * PITCH + 2, shown, f"{messages}; {says}"
     )
     drawing.add("text", str(year), x=LEFT, y=12, cls="t-bold")
     drawing.add("text", messages, x=WIDTH, y=12, text_anchor="end", cls="t-soft")
@@ -223,7 +224,7 @@ def _cells(drawing: Drawing, cells: Sequence[tuple[str, int, int, int]]) -> None
         elif state == "reading":
             path = f"M{x + 2} {y + 8}l6-6"
         elif state == "settling":
-            path = f"M{x + 4} {y + 5}h2"
+            path = f"M{x + 5} {y + 5}h.01"
         elif state == "exhausted":
             path = f"M{x + 1} {y + 1}h8v8h-8z"
         else:

@@ -62,8 +62,10 @@ def _states(report: Report, words: Words) -> Table:
         found = [each for each in report.days if each.state == state]
         if found:
             ends = (words.show(found[0].day), words.show(found[-1].day))
-            rows.append((words.name("state", state), words.show(len(found)), *ends))
-    head = tuple(words.say(key) for key in ("state", "number.of.days", "from", "to"))
+            means = words.say(f"state.{state}.means")
+            rows.append((words.name("state", state), words.show(len(found)), *ends, means))
+    keys = ("state", "number.of.days", "from", "to", "state.means")
+    head = tuple(words.say(key) for key in keys)
     return _table("states", words.say("number.of.days"), head, rows, numeric={1})
 
 

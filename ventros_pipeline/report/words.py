@@ -127,12 +127,15 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
         "|De cada conversa, só as {messages} mensagens mais novas são importadas.",
     ),
     "limit.filtered": (
-        "{rows} row is no message for the CRM; the table of the balance says why."
-        "|{rows} rows are no messages for the CRM; the table of the balance says why.",
-        "{rows} linha não é mensagem para o CRM; a tabela do balanço diz por quê."
-        "|{rows} linhas não são mensagens para o CRM; a tabela do balanço diz por quê.",
+        "{rows} row was left out for what it is, such as a broadcast; the table below says why."
+        "|{rows} rows were left out for what they are, such as broadcasts; the table below says "
+        "why.",
+        "{rows} linha ficou de fora pelo que é, como uma transmissão; a tabela abaixo diz por quê."
+        "|{rows} linhas ficaram de fora pelo que são, como transmissões; a tabela abaixo diz por "
+        "quê.",
     ),
     # The figures at the top.
+    "figures": ("In figures", "Em números"),
     "figure.messages": ("Messages", "Mensagens"),
     "figure.people": ("People with a chat", "Pessoas com conversa"),
     "figure.sessions": ("Sessions", "Sessões"),
@@ -156,11 +159,13 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
     "days.older": ("Older days are in the report page.", "Dias mais antigos estão na página."),
     "days.less": ("fewer messages", "menos mensagens"),
     "days.more": ("more messages", "mais mensagens"),
+    "days.messages": ("{n} message|{n} messages", "{n} mensagem|{n} mensagens"),
     "days.one": (
         "{day}: {n} message, {state}|{day}: {n} messages, {state}",
         "{day}: {n} mensagem, {state}|{day}: {n} mensagens, {state}",
     ),
     "state": ("State", "Estado"),
+    "state.means": ("What it means", "O que significa"),
     "state.unknown": ("not read", "não lido"),
     "state.reading": ("not over when read", "lido antes do fim"),
     "state.settling": ("may still grow", "ainda pode crescer"),
