@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ventros_pipeline.assets import described
 from ventros_pipeline.metadata import report_metadata
 from ventros_pipeline.partitions import CHANNEL, channel_partitions
 from ventros_pipeline.resources import Pipeline
@@ -21,11 +22,12 @@ def import_report_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
         group_name="3_report",
         kinds={"python", "postgres"},
         owners=["team:crm"],
+        description=described("import_report"),
     )
     def import_report(
         context: dg.AssetExecutionContext, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """Balance, coverage, kinds, statuses and people of a channel, as it stands in the CRM."""
+        """Write the report of each channel as it stands in the CRM."""
         # A result's metadata is stored with each of its partitions: each gets its own report only.
         for key in context.partition_keys:
             report = pipeline.report(pipeline.channel(key))

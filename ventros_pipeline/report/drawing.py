@@ -66,6 +66,8 @@ STYLE = "".join(
         ".t-on{fill:var(--ground);font-size:10px;font-weight:600}",
     ]
 )
+# What a picture that stands alone has around it.
+MARGIN, TITLE = 8, 22
 # XML has no way to write these.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -74,6 +76,7 @@ class Drawing:
     """One picture.
 
     Args:
+        width, height: in pixels, where nothing makes it smaller.
         name: unique in a page.
         title: what it shows, for whoever cannot see it.
         says: the same in more words.
@@ -82,7 +85,7 @@ class Drawing:
     def __init__(self, name: str, width: int, height: int, title: str, says: str) -> None:
         self.name = name
         self.width, self.height = width, height
-        self.title = title
+        self.title, self._says = title, says
         ids = {"title": f"{name}-title", "desc": f"{name}-desc"}
         self._root = ET.Element(
             "svg",
@@ -117,12 +120,15 @@ class Drawing:
         return ET.tostring(self._root, encoding="unicode")
 
     def alone(self) -> str:
-        """Return it as an image that needs nothing around it."""
-        colours = ";".join(f"--{name}:{value}" for name, value in LIGHT.items())
-        style = f"<style>svg{{{colours}}}{STYLE}</style>"
-        ground = f'<rect width="{self.width}" height="{self.height}" rx="4" class="f-ground" />'
-        head, desc, rest = self.inline().partition("</desc>")
-        return f"{head}{desc}{style}{ground}{rest}"
+        """Return it as an image that needs nothing around it, with its title in writing."""
+        width, height = self.width + 2 * MARGIN, self.height + 2 * MARGIN + TITLE
+        image = Drawing(f"{self.name}-alone", width, height, self.title, self._says)
+        image.add("style", f"svg{{{theme(LIGHT)}}}{STYLE}")
+        image.add("rect", width=width, height=height, rx=4, cls="f-ground")
+        image.add("text", self.title, x=MARGIN, y=MARGIN + 14, cls="t-bold")
+        moved = image.add("g", transform=f"translate({MARGIN},{MARGIN + TITLE})")
+        moved.extend(list(self._root)[2:])
+        return image.inline()
 
     def as_data_uri(self) -> str:
         """Return it as an address that holds the image itself."""

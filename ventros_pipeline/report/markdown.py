@@ -41,9 +41,8 @@ def _parts(report: Report, words: Words) -> Iterator[str]:
         yield _shown([*calendar, pictures.legend(words)])
         if calendar[0].name != pictures.calendar(report, words)[0].name:
             yield escaped(words.say("days.older"))
-    for drawing in pictures.every(report, words):
-        yield f"#### {escaped(drawing.title)}"
-        yield _shown([drawing])
+    yield f"#### {escaped(words.say('figures'))}"
+    yield _shown(list(pictures.every(report, words)))
     yield from (_table(table) for table in tables_of(report, words) if table.name in TABLES)
 
 
