@@ -14,7 +14,7 @@ from ventros_pipeline.report.drawing import Drawing
 from ventros_pipeline.report.figures import Report
 from ventros_pipeline.report.tables import Table, tables_of
 from ventros_pipeline.report.verdict import verdict_of
-from ventros_pipeline.report.words import Words
+from ventros_pipeline.report.words import Words, printable
 
 HALF_YEARS = 6
 # What the pictures do not say in writing.
@@ -64,4 +64,4 @@ def _line(cells: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Return a text that markdown takes as it is, in one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", printable(text))

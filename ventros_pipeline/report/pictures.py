@@ -69,7 +69,8 @@ def balance(report: Report, words: Words) -> Drawing:
     seen = report.balance["seen"]
     height = 62 + 22 * len(parts)
     says = words.say("balance.closes" if report.closes else "balance.open")
-    drawing = Drawing("balance", WIDTH, height, words.say("balance"), says)
+    stored = words.say("balance.says", n=seen, stored=report.in_crm)
+    drawing = Drawing("balance", WIDTH, height, words.say("balance"), f"{stored} {says}")
     x = 0.0
     whole = sum(rows for _, rows in parts)
     scale = _scale([rows for _, rows in parts], WIDTH)

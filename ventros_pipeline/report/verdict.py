@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any
 
 from ventros_pipeline.report.figures import Report
-from ventros_pipeline.report.words import Words
+from ventros_pipeline.report.words import Words, printable
 
 COMPLETE, SETTLING, INCOMPLETE = "complete", "settling", "incomplete"
 
@@ -120,7 +120,7 @@ def _about_the_import(report: Report) -> Iterator[Reason]:
     elif not any(found.state != "unknown" for found in report.days):
         yield Reason("never_imported", f"ventros import {key}", detail=_error_of(report))
     if report.problem is not None:
-        yield Reason("problem", f"ventros doctor {key}", detail=report.problem)
+        yield Reason("problem", f"ventros doctor {key}", detail=printable(report.problem))
 
 
 def _of_state(report: Report, state: str, name: str, judged: str) -> Iterator[Reason]:
@@ -135,7 +135,7 @@ def _is_open(report: Report) -> bool:
 
 def _error_of(report: Report) -> str:
     plan = report.plan
-    return (plan.error or "") if plan is not None and plan.status == "failed" else ""
+    return printable(plan.error or "") if plan is not None and plan.status == "failed" else ""
 
 
 def _of_days(

@@ -284,7 +284,6 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
     "sessions.21-100": ("21 to 100 messages", "21 a 100 mensagens"),
     "sessions.101+": ("more than 100 messages", "mais de 100 mensagens"),
     "import": ("The import", "A importação"),
-    "import.none": ("No import was begun by a plan yet.", "Nenhuma importação planejada ainda."),
     "import.done": ("days done", "dias prontos"),
     "import.ahead": ("days ahead", "dias à frente"),
     "import.rate": ("messages a second", "mensagens por segundo"),
@@ -312,6 +311,14 @@ _MONTHS = {
 }
 # Monday first.
 WEEKDAYS = {"en": "MTWTFSS", "pt-BR": "STQQSSD"}
+
+
+def printable(text: str) -> str:
+    """Return a text in one line and without what a terminal would obey."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in " ".join(text.split())
+    )
 
 
 @dataclass(frozen=True)
@@ -346,7 +353,7 @@ class Words:
         """Return the name of a value; as it is where it has none."""
         found = CATALOGUE.get(f"{group}.{value}")
         if found is None:
-            return value.replace("_", " ")
+            return printable(value.replace("_", " "))
         return found[LANGUAGES.index(self.language)]
 
     def show(self, value: Any) -> str:
