@@ -451,7 +451,8 @@ def test_a_failed_check_is_said_with_its_repair(
 
     assert said.code == 1
     assert said.sentence.startswith("error: check keys_match_rows: 1 times")
-    assert "Materialise crm_messages of these days again with `force: true`" in said.sentence
+    repair = f"import {channel} --since 2026-06-02 --until 2026-06-02 --force"
+    assert f"Repair: `ventros {repair}`." in " ".join(said.sentence.split())
 
 
 # -- production ----------------------------------------------------------------------------------

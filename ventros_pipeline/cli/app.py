@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from ventros_pipeline import console
 from ventros_pipeline.cli.enrich import enrich
 from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel, follow
-from ventros_pipeline.cli.report import report
+from ventros_pipeline.cli.report import report, show_report, show_status
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 from ventros_pipeline.cli.sync import coverage, sync
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ventros_pipeline.crm.doctor import Complaint
     from ventros_pipeline.crm.limits import Wish
     from ventros_pipeline.planning import DayRange
-    from ventros_pipeline.report import Report
     from ventros_pipeline.runs import Import
 
 app = typer.Typer(
@@ -303,9 +302,10 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what of a channel is in the CRM, and whether the balance closes.
+    """Say how far the import of a channel is, and what is in the CRM by now.
 
-    With --watch, exit 1 when the import that was watched has failed.
+    Whether everything is there is what `ventros report` says. With --watch, exit 1 when the import
+    that was watched has failed.
     """
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.crm.plans import plan_of
@@ -316,7 +316,7 @@ def status(
         failed = watch and follow(engine, found)
         report, plan = report_of(engine, found), plan_of(engine, found)
     value = {**report.as_json(), "import": plan and plan.as_json()}
-    console.result(value, as_json=as_json, show=lambda: _show_report(report))
+    console.result(value, as_json=as_json, show=lambda: show_status(report))
     if failed and plan is not None:
         raise console.fail(f"the import failed: {plan.error}")
 
@@ -427,11 +427,11 @@ def demo(
     with open_database(migrated=True) as engine, demo_channel(engine, account) as channel:
         console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
         done = _import(engine, channel, *_plan(engine, channel, None, None))
-        report = report_of(engine, channel)
+        report = report_of(engine, channel, start=settings.history_start)
         console.result(
             {"import": done.as_json(), "report": report.as_json()},
             as_json=as_json,
-            show=lambda: _show_report(report),
+            show=lambda: show_report(report),
         )
         if sys.stdout.isatty() and not no_ui and not as_json:
             from ventros_pipeline.serving import serve_ui
@@ -535,24 +535,6 @@ def _show_import(done: Import) -> None:
         ("figure", "number"),
         list(done.totals.items()),
     )
-
-
-def _show_report(report: Report) -> None:
-    figures = report.overview
-    verdict = "the balance closes" if report.closes else "THE BALANCE DOES NOT CLOSE"
-    lines: list[tuple[str, Any]] = [
-        *report.balance.items(),
-        *((f"  left out: {reason}", rows) for reason, rows in report.reasons.items()),
-        ("messages in the CRM", figures["messages"]),
-        ("people", figures["people"]),
-        ("one-to-one chats", figures["one_to_one_chats"]),
-        ("contacts who wrote or were written to", figures["contacts"]),
-        ("sessions", figures["sessions"]),
-        *((f"  {state['state']} days", state["days"]) for state in report.coverage),
-    ]
-    console.table(f"{report.channel}: {verdict}", ("figure", "number"), lines)
-    for name, values in report.breakdown.items():
-        console.table(f"\nmessages by {name}", (name, "messages"), list(values.items()))
 
 
 def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[str, str]]:

@@ -55,7 +55,7 @@ def report(
     value = {**found.as_json(), "verdict": verdict_of(found).as_json(words)}
     if html is not None:
         value["html"] = str(_write(html, found, words))
-    console.result(value, as_json=as_json, show=lambda: _show(found, words))
+    console.result(value, as_json=as_json, show=lambda: show_report(found, words))
     if html is not None and not as_json:
         console.say(f"written: {html}")
 
@@ -71,10 +71,13 @@ def _write(path: Path, found: Report, words: Words) -> Path:
     return path.resolve()
 
 
-def _show(found: Report, words: Words) -> None:
+def show_report(found: Report, words: Words | None = None) -> None:
+    """Print the verdict on a channel, why, and its figures."""
     from ventros_pipeline.report.tables import tables_of
     from ventros_pipeline.report.verdict import verdict_of
+    from ventros_pipeline.report.words import Words
 
+    words = words or Words()
     verdict = verdict_of(found)
     console.line(verdict.sentence(words), style="bold")
     for reason, says in zip(verdict.reasons, verdict.why(words), strict=True):
@@ -88,3 +91,25 @@ def _show(found: Report, words: Words) -> None:
         if table.name in TABLES:
             console.line("")
             console.table(table.caption, table.head, table.rows, right=table.numeric)
+
+
+def show_status(found: Report) -> None:
+    """Print how far the import is, that runs or ran last, and what is in the CRM by now."""
+    from ventros_pipeline.report.tables import tables_of
+    from ventros_pipeline.report.verdict import verdict_of
+    from ventros_pipeline.report.words import Words
+
+    words = Words()
+    progress = [
+        row for table in tables_of(found, words) if table.name == "import" for row in table.rows
+    ]
+    here = [
+        (words.say(f"figure.{name}"), words.show(found.overview[name]))
+        for name in ("messages", "people", "sessions")
+    ]
+    closes = "the balance closes" if found.closes else "THE BALANCE DOES NOT CLOSE"
+    head = (words.say("figure"), words.say("value"))
+    console.table(f"{found.channel}: {closes}", head, [*progress, *here], right={1})
+    console.line("")
+    console.line(verdict_of(found).sentence(words))
+    console.line(f"ventros report {found.channel}", style="cyan")
