@@ -63,6 +63,7 @@ class Report:
 
     Attributes:
         now: the moment it is said of, UTC.
+        start: the calendar's first day, which stands for everything before it, too.
         balance: the seven counts, summed over the newest load of every day.
         open_days: days whose balance does not close.
         quarantine_days: days of which rows are in quarantine.
@@ -87,6 +88,7 @@ class Report:
     breakdown: Mapping[str, Mapping[str, int]]
     coverage: Sequence[Mapping[str, Any]]
     now: datetime
+    start: date | None = None
     open_days: Sequence[date] = ()
     quarantine_days: Sequence[date] = ()
     days: Sequence[DayFigures] = ()
@@ -172,6 +174,7 @@ def report_of(
         breakdown=counts,
         coverage=ledger.coverage(engine, channel),
         now=now,
+        start=start,
         open_days=[day["day"] for day in balances if not ledger.closes(day)],
         quarantine_days=[day["day"] for day in balances if day["quarantined"]],
         days=days,

@@ -47,11 +47,11 @@ def page_of(report: Report, words: Words) -> str:
 
 
 def first_day(report: Report, words: Words) -> str:
-    """Say what the calendar's first day stands for, where it holds anything."""
-    if not report.days or not report.days[0].messages:
-        return ""
-    first = report.days[0]
-    return words.say("days.first", day=first.day, n=first.messages)
+    """Say what the calendar's first day stands for, where it is shown and holds anything."""
+    for found in report.days:
+        if found.day == report.start and found.messages:
+            return words.say("days.first", day=found.day, n=found.messages)
+    return ""
 
 
 def _figures(report: Report, words: Words) -> list[tuple[str, str]]:

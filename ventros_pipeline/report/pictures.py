@@ -54,12 +54,12 @@ def legend(words: Words) -> Drawing:
         drawing.add("text", words.name("state", state), x=22, y=y + 9, cls="t-bold")
         drawing.tip(drawing.add("rect", x=0, y=y - 4, width=WIDTH, height=20, opacity=0), means)
     y = height - 18
-    drawing.add("text", words.say("days.less"), x=2, y=y + 9, cls="t-soft")
+    drawing.add("text", words.say("days.less"), x=112, y=y + 9, text_anchor="end", cls="t-soft")
     for level in range(LEVELS + 1):
         drawing.add(
-            "rect", x=110 + PITCH * level, y=y, width=CELL, height=CELL, rx=2, cls=f"f-h{level}"
+            "rect", x=120 + PITCH * level, y=y, width=CELL, height=CELL, rx=2, cls=f"f-h{level}"
         )
-    drawing.add("text", words.say("days.more"), x=180, y=y + 9, cls="t-soft")
+    drawing.add("text", words.say("days.more"), x=188, y=y + 9, cls="t-soft")
     return drawing
 
 
@@ -167,7 +167,7 @@ def _half_year(
     year, half = part
     first = date(year, 6 * half + 1, 1)
     monday = first - timedelta(days=first.weekday())
-    shown = words.say("days.span", first=days[0].day, last=days[-1].day)
+    shown = words.show((days[0].day, days[-1].day))
     counted = {state: sum(found.state == state for found in days) for state in STATES}
     says = ", ".join(
         f"{words.name('state', state)}: {words.show(number)}"

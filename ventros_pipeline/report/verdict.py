@@ -154,9 +154,8 @@ def _of_days(
 
 
 def _span(days: Sequence[date]) -> dict[str, Any]:
-    if not days:
-        return {"n": 0, "days": 0, "first": "-", "last": "-"}
-    return {"n": len(days), "days": len(days), "first": min(days), "last": max(days)}
+    when = (min(days), max(days)) if days else ("-", "-")
+    return {"n": len(days), "days": len(days), "when": when}
 
 
 def _limits(report: Report) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -29,7 +29,6 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
     "detail": ("What the pipeline said", "O que o sistema disse"),
     "left_out": ("Left out on purpose", "Deixado de fora de propósito"),
     "nothing": ("Nothing yet.", "Nada ainda."),
-    "total": ("Total", "Total"),
     "share": ("Share", "Parte"),
     # The verdict.
     "verdict.complete.short": ("Complete", "Completo"),
@@ -72,47 +71,47 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
         "O WhatsApp não pode ser lido até alguém corrigir a conexão.",
     ),
     "reason.balance_open": (
-        "The balance of {days} day does not close ({first} to {last}): a row was lost on the way."
-        "|The balance of {days} days does not close ({first} to {last}): rows were lost on the "
+        "The balance of {days} day does not close ({when}): a row was lost on the way."
+        "|The balance of {days} days does not close ({when}): rows were lost on the "
         "way.",
-        "O balanço de {days} dia não fecha ({first} a {last}): uma linha se perdeu no caminho."
-        "|O balanço de {days} dias não fecha ({first} a {last}): linhas se perderam no caminho.",
+        "O balanço de {days} dia não fecha ({when}): uma linha se perdeu no caminho."
+        "|O balanço de {days} dias não fecha ({when}): linhas se perderam no caminho.",
     ),
     "reason.import_failed": (
-        "The last import failed, and {days} day was not read ({first} to {last})."
-        "|The last import failed, and {days} days were not read ({first} to {last}).",
-        "A última importação falhou, e {days} dia não foi lido ({first} a {last})."
-        "|A última importação falhou, e {days} dias não foram lidos ({first} a {last}).",
+        "The last import failed, and {days} day was not read ({when})."
+        "|The last import failed, and {days} days were not read ({when}).",
+        "A última importação falhou, e {days} dia não foi lido ({when})."
+        "|A última importação falhou, e {days} dias não foram lidos ({when}).",
     ),
     "reason.missing": (
-        "{days} day was never read as a whole ({first} to {last})."
-        "|{days} days were never read as a whole ({first} to {last}).",
-        "{days} dia nunca foi lido por inteiro ({first} a {last})."
-        "|{days} dias nunca foram lidos por inteiro ({first} a {last}).",
+        "{days} day was never read as a whole ({when})."
+        "|{days} days were never read as a whole ({when}).",
+        "{days} dia nunca foi lido por inteiro ({when})."
+        "|{days} dias nunca foram lidos por inteiro ({when}).",
     ),
     "reason.quarantined": (
-        "{rows} row could not be understood; it is kept, and not in the CRM ({first} to {last})."
+        "{rows} row could not be understood; it is kept, and not in the CRM ({when})."
         "|{rows} rows could not be understood; they are kept, and not in the CRM "
-        "({first} to {last}).",
-        "{rows} linha não pôde ser entendida; está guardada, mas não no CRM ({first} a {last})."
+        "({when}).",
+        "{rows} linha não pôde ser entendida; está guardada, mas não no CRM ({when})."
         "|{rows} linhas não puderam ser entendidas; estão guardadas, mas não no CRM "
-        "({first} a {last}).",
+        "({when}).",
     ),
     "reason.unfinished": (
-        "{days} day was read before it was over, and not since ({first} to {last})."
-        "|{days} days were read before they were over, and not since ({first} to {last}).",
-        "{days} dia foi lido antes de terminar, e não depois ({first} a {last})."
-        "|{days} dias foram lidos antes de terminar, e não depois ({first} a {last}).",
+        "{days} day was read before it was over, and not since ({when})."
+        "|{days} days were read before they were over, and not since ({when}).",
+        "{days} dia foi lido antes de terminar, e não depois ({when})."
+        "|{days} dias foram lidos antes de terminar, e não depois ({when}).",
     ),
     "reason.settling": (
-        "{days} day grew when it was last checked, or was checked only once ({first} to {last}). "
+        "{days} day grew when it was last checked, or was checked only once ({when}). "
         "It is asked about again until it stops growing."
         "|{days} days grew when they were last checked, or were checked only once "
-        "({first} to {last}). They are asked about again until they stop growing.",
+        "({when}). They are asked about again until they stop growing.",
         "{days} dia cresceu na última verificação, ou só foi verificado uma vez "
-        "({first} a {last}). Será consultado de novo até parar de crescer."
+        "({when}). Será consultado de novo até parar de crescer."
         "|{days} dias cresceram na última verificação, ou só foram verificados uma vez "
-        "({first} a {last}). Serão consultados de novo até pararem de crescer.",
+        "({when}). Serão consultados de novo até pararem de crescer.",
     ),
     "limit.max_days": (
         "The channel is imported for its last {days} day only."
@@ -155,7 +154,7 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
         "{day} também representa tudo o que vem antes e o que não tem hora: {n} mensagem."
         "|{day} também representa tudo o que vem antes e o que não tem hora: {n} mensagens.",
     ),
-    "days.span": ("{first} to {last}", "{first} a {last}"),
+    "span": ("{first} to {last}", "{first} a {last}"),
     "days.older": ("Older days are in the report page.", "Dias mais antigos estão na página."),
     "days.less": ("fewer messages", "menos mensagens"),
     "days.more": ("more messages", "mais mensagens"),
@@ -357,7 +356,10 @@ class Words:
         return found[LANGUAGES.index(self.language)]
 
     def show(self, value: Any) -> str:
-        """Return a number, a day or a moment in the language's form, and any text as it is."""
+        """Return a number, a day, days or a moment in the language's form; any text as it is."""
+        if isinstance(value, tuple):
+            first, last = value
+            return self.show(first) if first == last else self.say("span", first=first, last=last)
         if isinstance(value, datetime):
             utc = value.astimezone(UTC)
             return f"{self.show(utc.date())}, {utc:%H:%M} UTC"
