@@ -31,11 +31,11 @@ ASSETS = (
     *("channel_directory", "raw_messages", "crm_messages"),
     *("message_media", "media_enrichment", "import_report"),
 )
-PAGES: tuple[tuple[str, str, Literal["light", "dark"], int], ...] = (
-    ("light", "en", "light", 1120),
-    ("dark", "en", "dark", 1120),
-    ("phone", "en", "light", 360),
-    ("pt-BR", "pt-BR", "light", 1120),
+PAGES: tuple[tuple[str, str, Literal["light", "dark"], int, int], ...] = (
+    ("light", "en", "light", 1120, 1600),
+    ("dark", "en", "dark", 1120, 1600),
+    ("phone", "en", "light", 360, 1500),
+    ("pt-BR", "pt-BR", "light", 1120, 1600),
 )
 SHOWN_DAYS, SHOWN_DAY = "[2026-08-20...2026-09-18]", "2026-09-16"
 
@@ -60,7 +60,7 @@ def main() -> None:
         try:
             with served(settings, Path(folder) / "up.log") as dagster, chromium() as browser:
                 take(browser, dagster.url)
-                take_assets(browser, dagster.url)
+                take_assets(browser, dagster.url, channel)
                 take_report(browser, Path(folder))
         finally:
             EmbeddedServer("", Path(folder) / "postgres").stop()
@@ -83,7 +83,7 @@ def take(browser: Browser, url: str) -> None:
     page.screenshot(path=IMAGES / "automation.png")
 
 
-def take_assets(browser: Browser, url: str) -> None:
+def take_assets(browser: Browser, url: str, channel: str) -> None:
     """Write the page of every asset, and the report as its run shows it."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     for asset in ASSETS:
@@ -95,16 +95,22 @@ def take_assets(browser: Browser, url: str) -> None:
     # A long text is shown in a dialog of its own.
     page.get_by_text("[Show Markdown]").first.click()
     expect(page.get_by_role("img", name="Balance", exact=True)).to_be_visible()
+    page.wait_for_timeout(1000)  # It comes up slowly, and at its end.
+    page.get_by_role("heading", level=3).filter(has_text=channel).evaluate(
+        "heading => heading.scrollIntoView()"
+    )
     page.screenshot(path=IMAGES / "report-run.png")
 
 
 def take_report(browser: Browser, folder: Path) -> None:
     """Write the report page as it looks by day, by night, on a phone and in Portuguese."""
-    for name, language, scheme, width in PAGES:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for name, language, scheme, width, height in PAGES:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
         page = context.new_page()
         page.goto((folder / f"{language}.html").as_uri())
-        page.screenshot(path=IMAGES / f"report-{name}.png", full_page=True)
+        page.screenshot(path=IMAGES / f"report-{name}.png")
         context.close()
 
 

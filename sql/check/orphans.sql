@@ -3,7 +3,7 @@ SELECT
     day, message_id, missing
 FROM (
     SELECT
-        k.day, m.id::text AS message_id,
+        (m."timestamp" AT TIME ZONE 'UTC')::date AS day, m.id::text AS message_id,
         concat_ws(', ',
             CASE WHEN ch.id IS NULL THEN 'chat' END,
             CASE WHEN co.id IS NULL THEN 'contact' END,
