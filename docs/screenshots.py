@@ -32,10 +32,10 @@ ASSETS = (
     *("message_media", "media_enrichment", "import_report"),
 )
 PAGES: tuple[tuple[str, str, Literal["light", "dark"], int, int], ...] = (
-    ("light", "en", "light", 1120, 1600),
-    ("dark", "en", "dark", 1120, 1600),
+    ("light", "en", "light", 1120, 1500),
+    ("dark", "en", "dark", 1120, 1500),
     ("phone", "en", "light", 360, 1500),
-    ("pt-BR", "pt-BR", "light", 1120, 1600),
+    ("pt-BR", "pt-BR", "light", 1120, 1500),
 )
 SHOWN_DAYS, SHOWN_DAY = "[2026-08-20...2026-09-18]", "2026-09-16"
 

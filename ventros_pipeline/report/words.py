@@ -143,10 +143,10 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
     # Days.
     "days": ("Every day, and what is known of it", "Cada dia, e o que se sabe dele"),
     "days.says": (
-        "Each square is a day. The darker it is, the more messages it has; its mark says how far "
-        "it is known.",
-        "Cada quadrado é um dia. Quanto mais escuro, mais mensagens; a marca diz o quanto ele é "
-        "conhecido.",
+        "Each square is a day. The stronger its colour, the more messages it has; its mark says "
+        "how far it is known.",
+        "Cada quadrado é um dia. Quanto mais forte a cor, mais mensagens; a marca diz o quanto "
+        "ele é conhecido.",
     ),
     "days.first": (
         "{day} also stands for everything before it and for what has no time: {n} message."
