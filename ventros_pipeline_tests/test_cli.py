@@ -422,7 +422,7 @@ def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
 def test_a_message_in_two_rows_is_a_complaint_that_names_which_one_to_keep(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, "--json").code == 0
     with engine.begin() as connection:
         kept = connection.exec_driver_sql(
             "SELECT id::text FROM messages WHERE channel_message_id LIKE '%%3EB0000A'"
