@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -30,7 +31,7 @@ def say(text: str) -> None:
 
 def fail(problem: str, *, code: int = 1) -> typer.Exit:
     """Say what is wrong and return the exit to raise: 1 failed, 2 misused."""
-    err.print(f"[bold red]error:[/] {problem}", soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -43,14 +44,14 @@ def result(value: Mapping[str, Any], *, as_json: bool, show: Callable[[], None])
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a small table on standard output; numbers to the right."""
+    """Print a small table on standard output; numbers to the right, and cells as they are."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(head):
         numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
-        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    out.print(title, style="bold", soft_wrap=True)
+        shown.add_row(*(f"{c:,}" if isinstance(c, int) else escape(str(c)) for c in row))
+    out.print(escape(title), style="bold", soft_wrap=True)
     out.print(shown)
 
 

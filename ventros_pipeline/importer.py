@@ -623,6 +623,9 @@ class Importer:
             how="inner",
             maintain_order="left",
         )
+        # A row of which one version can be read is a message, and counted as such alone.
+        readable = set(frame["row_key"]) if rejected else set()
+        rejected = [row for row in rejected if row.row_key not in readable]
         judged = messages.judge(
             frame,
             self.calendar,

@@ -18,6 +18,7 @@ from ventros_pipeline.cli.errors import errors_in_words
 from ventros_pipeline.cli.importing import import_history
 from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel
+from ventros_pipeline.cli.quarantine import quarantine_app
 from ventros_pipeline.cli.serving import serve, up
 from ventros_pipeline.cli.status import status
 from ventros_pipeline.cli.sync import coverage, sync
@@ -38,6 +39,7 @@ app.command()(coverage)
 app.command()(cancel)
 app.command()(enrich)
 app.add_typer(people_app, name="people")
+app.add_typer(quarantine_app, name="quarantine")
 app.command()(doctor)
 app.command()(serve)
 app.command()(replay)

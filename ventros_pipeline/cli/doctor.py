@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ventros_pipeline import console
+from ventros_pipeline.cli.completion import channel_keys
 from ventros_pipeline.cli.shared import Json, open_database, read_settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 def doctor(
     channel: Annotated[
         str | None,
-        typer.Argument(help="Channel: key, id or session name. Only the database if omitted."),
+        typer.Argument(
+            help="Channel: key, id or session name. Only the database if omitted.",
+            autocompletion=channel_keys,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from ventros_pipeline import console
 from ventros_pipeline.cli.plans import follow
+from ventros_pipeline.cli.quarantine import tell_waiting
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database
 
 if TYPE_CHECKING:
@@ -30,14 +31,25 @@ def status(
     """
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.crm.plans import plan_of
+    from ventros_pipeline.crm.quarantine import waiting_days
     from ventros_pipeline.report import report_of
 
     with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         failed = watch and follow(engine, found)
         report, plan = report_of(engine, found), plan_of(engine, found)
-    value = {**report.as_json(), "import": plan and plan.as_json()}
-    console.result(value, as_json=as_json, show=lambda: show_report(report))
+        waiting = waiting_days(engine, found)
+    value = {
+        **report.as_json(),
+        "quarantined_days": {str(day): rows for day, rows in waiting.items()},
+        "import": plan and plan.as_json(),
+    }
+
+    def show() -> None:
+        show_report(report)
+        tell_waiting(found.key, waiting)
+
+    console.result(value, as_json=as_json, show=show)
     if failed and plan is not None:
         raise console.fail(f"the import failed: {plan.error}")
 

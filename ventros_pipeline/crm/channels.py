@@ -5,9 +5,10 @@ What belongs here: reading and adding channels. What does not: their import life
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -25,6 +26,8 @@ WAHA_CHANNEL_TYPE_ID = 1
 HISTORY_AGENT = UUID("00000000-0000-0000-0000-000000000099")
 SYSTEM_TENANT = "system"
 DEFAULT_TIMEOUT_MINUTES = 30
+# An error names so many channels, and how to see the others.
+MOST_NAMED = 10
 
 
 class ChannelError(Exception):
@@ -142,9 +145,21 @@ def get_channel(engine: Engine, key: str) -> Channel:
     ]
     if len(matches) == 1:
         return matches[0]
-    known = ", ".join(c.key for c in channels) or "none yet: add one with `ventros channel add`"
     problem = f"{len(matches)} channels have" if matches else "no channel has"
-    raise ChannelError(f"{problem} the key {key}; channels are: {known}")
+    raise ChannelError(f"{problem} the key {key}; {_named(channels, key)}")
+
+
+def _named(channels: Sequence[Channel], wrong: str) -> str:
+    """Say which channels there are, and first the one that was perhaps meant."""
+    if not channels:
+        return "channels are: none yet: add one with `ventros channel add`"
+    by_name = {name: c.key for c in channels for name in (c.session, c.name, c.key)}
+    meant = difflib.get_close_matches(wrong, by_name, n=1)
+    guess = f"did you mean {by_name[meant[0]]}? " if meant else ""
+    keys = ", ".join(channel.key for channel in channels[:MOST_NAMED])
+    more = len(channels) - MOST_NAMED
+    rest = f" and {more} more (`ventros channel list`)" if more > 0 else ""
+    return f"{guess}channels are: {keys}{rest}"
 
 
 def add_channel(

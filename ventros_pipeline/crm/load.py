@@ -29,6 +29,7 @@ from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
+from ventros_pipeline.transform.messages import OVER_LIMIT
 from ventros_pipeline.transform.prints import MEMORY, OUTCOMES, PRINTS
 
 STAGED_MESSAGES = [
@@ -385,6 +386,7 @@ def _account(
     """Write balance, coverage and quarantine of each day, and sum them into `loaded`."""
     filtered = _filtered(window)
     quarantined = _quarantine(cursor, channel, window.rejected, run_id)
+    _release(cursor, channel, window, run_id, outcomes)
     counted = _outcomes(outcomes, window.known.unchanged)
     for day, seen in window.days.items():
         counts = {
@@ -456,6 +458,33 @@ def _quarantine(
             },
         )
     return found
+
+
+def _release(
+    cursor: Cursor[Any], channel: Channel, window: Window, run_id: str, outcomes: pl.DataFrame
+) -> None:
+    """Let rows out of quarantine that this load could read."""
+    identified = {"channel_id": channel.id, "run_id": run_id}
+    cursor.execute(read_sql("load/select_waiting.sql"), {**identified, "days": list(window.days)})
+    waiting = pl.DataFrame(
+        cursor.fetchall(), schema={"day": pl.Date, "row_key": pl.String}, orient="row"
+    )
+    if waiting.is_empty():
+        return
+    became = pl.concat(
+        [
+            outcomes.select("day", "row_key", pl.col("outcome").alias("became")),
+            window.judged.left_out.select("day", "row_key", pl.col("reason").alias("became")),
+            # What is neither was readable, and beyond the newest of its chat.
+            window.known.looked_at.select("day", "row_key", pl.lit(OVER_LIMIT).alias("became")),
+        ]
+    ).unique(["day", "row_key"], keep="first", maintain_order=True)
+    rejected = [row.row_key for row in window.rejected]
+    freed = waiting.join(became, on=["day", "row_key"], maintain_order="left").filter(
+        ~pl.col("row_key").is_in(rejected)
+    )
+    values = {"row_hashes": freed["row_key"].to_list(), "became": freed["became"].to_list()}
+    cursor.execute(read_sql("load/release_quarantine.sql"), {**identified, **values})
 
 
 def _remember(

@@ -59,6 +59,8 @@ _FORMATTED_NAME = re.compile(
     r"^(?:[\w-]+\.)?FN(?:;[^:\r\n]*)?:([^\r\n]*)", re.MULTILINE | re.IGNORECASE
 )
 
+# Why a row is left out that is beyond the newest of its chat.
+OVER_LIMIT = "over_chat_limit"
 LISTS = ["mentions", "vcards"]
 FLAGS = ["forwarded", "edited"]
 TOGETHER = [
@@ -163,7 +165,7 @@ def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
         ranked.filter(pl.col("place") > rows)
         .group_by("day")
         .agg(pl.col("row_key").n_unique().cast(pl.Int64).alias("rows"))
-        .select("day", pl.lit("over_chat_limit").alias("reason"), "rows")
+        .select("day", pl.lit(OVER_LIMIT).alias("reason"), "rows")
     )
     kept = ranked.filter(pl.col("place") <= rows).drop("place", "newer", "conversation")
     filtered = pl.concat([judged.filtered, beyond]).sort("day", "reason")
