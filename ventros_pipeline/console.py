@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -53,6 +53,11 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
         shown.add_row(*(f"{c:,}" if isinstance(c, int) else escape(str(c)) for c in row))
     out.print(escape(title), style="bold", soft_wrap=True)
     out.print(shown)
+
+
+def busy(doing: str) -> AbstractContextManager[object]:
+    """Say what is going on while the block runs; nothing where no one watches."""
+    return err.status(escape(doing)) if err.is_terminal else nullcontext()
 
 
 class Shown(NamedTuple):

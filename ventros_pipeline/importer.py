@@ -89,10 +89,12 @@ class Survey:
         oldest: first day of the calendar that WAHA may hold a message of; null when not asked.
         ranges_are_cheap: whether reading a year in twelve parts costs about as much as in one; on
             WEBJS and WPP every part walks every chat again.
+        requests: how many requests it took to know.
     """
 
     oldest: date | None
     ranges_are_cheap: bool
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -452,10 +454,10 @@ class Importer:
         with self.client(within=within) as client:
             reader = choose_reader(client.probe(), page_size=self.settings.page_size)
             if not oldest:
-                return Survey(None, reader.ranges_are_cheap)
+                return Survey(None, reader.ranges_are_cheap, client.stats.requests)
             first = reader.oldest(client)
             day = self.now.date() if first is None else self.calendar.day_of(first)
-            return Survey(day, reader.ranges_are_cheap)
+            return Survey(day, reader.ranges_are_cheap, client.stats.requests)
 
     def _within_limit(self, days: Sequence[date]) -> list[date]:
         """Return the days that the channel may import; a note says that others were left out."""

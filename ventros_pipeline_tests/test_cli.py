@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from ventros_pipeline import cli
-from ventros_pipeline.crm import plans
+from ventros_pipeline.crm import migrate, plans
 from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import DatabaseError, libpq_url
 from ventros_pipeline.crm.limits import DayRange, Wish
@@ -259,19 +259,39 @@ def test_a_disabled_channel_is_not_imported(ventros: Ventros, channel: str) -> N
     assert f"turn it on with `ventros channel enable {channel}`" in said.sentence
 
 
-def test_a_dry_run_names_the_runs_and_reads_nothing(
-    ventros: Ventros, channel: str, waha: ReplayServer
+def test_a_dry_run_says_what_there_is_and_writes_nothing(
+    ventros: Ventros, channel: str, waha: ReplayServer, engine: Engine, tmp_path: Path
 ) -> None:
     waha.stats.reset()
-    said = ventros(
-        "import", channel, "--since", "2026-06-02", "--until", "2026-07-20", "--dry-run", "--json"
-    )
+    days = ("--since", "2026-06-02", "--until", "2026-07-20", "--dry-run")
+    said = ventros("import", channel, *days, "--json")
     assert said.code == 0
-    assert said.json["runs"] == [
-        {"from": "2026-06-20", "to": "2026-07-20", "days": 31},
-        {"from": "2026-06-02", "to": "2026-06-19", "days": 18},
+    found = said.json
+    assert found["runs"] == [
+        {"from": "2026-06-20", "to": "2026-07-20", "days": 31, "rows": 0, "exact": True},
+        {"from": "2026-06-02", "to": "2026-06-19", "days": 18, "rows": 2, "exact": True},
     ]
-    assert [endpoint for endpoint in waha.stats.requests if "messages" in endpoint] == []
+    assert found["rows"] == {"stored": 2, "imported": 2, "left_out": {}, "unreadable": 0}
+    assert found["requests"]["made"] == sum(waha.stats.requests.values())
+    assert ANA.partition("@")[0] not in json.dumps(found)
+    shown = ventros("import", channel, *days, "--chat", ANA)
+    assert f"this dry run made {found['requests']['made']} requests" in shown.err
+    assert f"next: ventros import {channel}" in shown.err
+    assert "--chat and --max-per-chat make it less" in shown.err
+    with engine.connect() as connection:
+        for table in ("public.messages", "public.contacts", "history_sync.evidence"):
+            rows = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
+            assert (table, rows) == (table, 0)
+    assert not (tmp_path / "home" / "archive").exists()
+
+
+def test_a_dry_run_does_not_migrate(
+    ventros: Ventros, channel: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = migrate.MigrationStatus("0001", "0002", ["0002_history_sync.sql"], "ours")
+    monkeypatch.setattr(migrate, "status", lambda _: pending)
+    said = ventros("import", channel, "--dry-run")
+    assert (said.code, "run `ventros db migrate`" in said.sentence) == (1, True)
 
 
 def test_an_import_prints_its_figures_and_status_the_whole(ventros: Ventros, channel: str) -> None:
@@ -333,6 +353,8 @@ def test_an_unknown_channel_is_said_with_the_ones_that_are_there(
     said = ventros("status", "nobody")
     assert said.code == 1
     assert said.sentence == f"error: no channel has the key nobody; channels are: {channel}"
+    meant = ventros("status", "defalt")
+    assert f"did you mean {channel}? channels are: {channel}" in meant.sentence
 
 
 @pytest.mark.parametrize("since", ["yesterday", "0d", "2026-13-01"])

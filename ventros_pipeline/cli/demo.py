@@ -37,7 +37,8 @@ def demo(
         raise console.fail("VENTROS_ENV=production refuses the demo")
     with open_database(migrated=True) as engine, demo_channel(engine, account) as channel:
         console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
-        done = run_import(engine, channel, *plan_import(engine, channel, None, None))
+        wish, plan, _ = plan_import(engine, channel, None, None)
+        done = run_import(engine, channel, wish, plan)
         report = report_of(engine, channel)
         console.result(
             {"import": done.as_json(), "report": report.as_json()},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ventros_pipeline.crm.channels import Channel
     from ventros_pipeline.crm.limits import Wish
+    from ventros_pipeline.foreseeing import Forecast
+    from ventros_pipeline.importer import Survey
     from ventros_pipeline.planning import DayRange
     from ventros_pipeline.runs import Import
 
@@ -41,27 +43,69 @@ def import_history(
         int | None, typer.Option(min=1, help="Only the newest so many messages of each chat.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say which runs there would be.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what it would find, cost and join; nothing is written."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Import a channel's history through Dagster runs, newest days first."""
     from ventros_pipeline.crm.channels import get_channel
 
-    with open_database(migrated=True) as engine:
+    with open_database(migrated=not dry_run) as engine:
         found = get_channel(engine, channel)
-        wish, plan = plan_import(engine, found, since, until)
         if dry_run:
-            _show_plan(found, plan, as_json=as_json)
+            narrowed = bool(chat or max_per_chat)
+            foresee_import(engine, found, since, until, narrowed=narrowed, as_json=as_json)
             return
+        wish, plan, _ = plan_import(engine, found, since, until)
         done = run_import(engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat)
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
 
 
+def foresee_import(
+    engine: Engine,
+    channel: Channel,
+    since: str | None,
+    until: str | None,
+    *,
+    narrowed: bool,
+    as_json: bool,
+) -> None:
+    """Say what an import would find, cost and join; nothing is written, and little is asked.
+
+    With `--json` it prints `channel`, `dry_run` and the figures of `Forecast.as_json`, which says
+    which of them are counted and which follow from a sample.
+    """
+    from ventros_pipeline.crm import migrate
+    from ventros_pipeline.environment import open_archive
+    from ventros_pipeline.foreseeing import forecast
+    from ventros_pipeline.importer import Importer
+
+    migrate.refuse_pending(engine)
+    settings = read_settings()
+    with console.busy(f"asking WAHA about {channel.key}"):
+        _, plan, survey = plan_import(engine, channel, since, until)
+        found = forecast(
+            Importer(engine, open_archive(settings), settings, channel, run_id=""),
+            plan,
+            windows=survey.ranges_are_cheap,
+            asked_before=survey.requests,
+        )
+    if narrowed:
+        found.notes.append("--chat and --max-per-chat make it less; how much is not known.")
+    console.result(
+        {"channel": channel.key, "dry_run": True, **found.as_json()},
+        as_json=as_json,
+        show=lambda: _show_forecast(channel.key, found),
+    )
+
+
 def plan_import(
     engine: Engine, channel: Channel, since: str | None, until: str | None
-) -> tuple[Wish, list[DayRange]]:
-    """Return what is wished for, and the days of each run, newest first."""
+) -> tuple[Wish, list[DayRange], Survey]:
+    """Return what is wished for, the days of each run, newest first, and what WAHA said of them."""
     from ventros_pipeline.crm.lifecycle import first_day
     from ventros_pipeline.environment import open_archive
     from ventros_pipeline.importer import Importer
@@ -82,7 +126,7 @@ def plan_import(
         refuse_beyond_limit(last, channel.max_days, today())
         importer = Importer(engine, open_archive(settings), settings, channel, run_id="")
         survey = importer.survey(oldest=first is None)
-        return wish, plan_runs(
+        plan = plan_runs(
             settings.history_start,
             today(),
             since=first,
@@ -92,6 +136,7 @@ def plan_import(
         )
     except PlanError as error:
         raise console.fail(str(error), code=2) from error
+    return wish, plan, survey
 
 
 def run_import(
@@ -134,17 +179,63 @@ def run_import(
         )
 
 
-def _show_plan(channel: Channel, plan: list[DayRange], *, as_json: bool) -> None:
-    runs = [{"from": str(d.first), "to": str(d.last), "days": d.days} for d in plan]
-    console.result(
-        {"channel": channel.key, "dry_run": True, "runs": runs},
-        as_json=as_json,
-        show=lambda: console.table(
-            f"{channel.key}: {len(plan)} runs, newest first; nothing was read",
-            ("from", "to", "days"),
-            [(d.first, d.last, d.days) for d in plan],
-        ),
+def _show_forecast(channel: str, found: Forecast) -> None:
+    from datetime import timedelta
+
+    value = found.as_json()
+    console.table(
+        f"{channel}: {len(found.runs)} runs, newest first; nothing was written",
+        ("from", "to", "days", "rows", ""),
+        [
+            (
+                run.days.first,
+                run.days.last,
+                run.days.days,
+                "?" if run.rows is None else run.rows,
+                "" if run.exact or run.rows is None else "about",
+            )
+            for run in found.runs
+        ],
     )
+    about = "" if value["sample"]["complete"] else "about "
+    if found.chats:
+        console.table(
+            f"\nlargest of {found.chats_listed:,} listed chats",
+            ("chat", "rows", ""),
+            [
+                (c.chat, c.rows, "at least" if c.at_least else "" if c.exact else "about")
+                for c in found.chats
+            ],
+        )
+    rows, people, requests = value["rows"], value["people"], value["requests"]
+    lines: list[tuple[str, Any]] = [
+        ("rows in WAHA's store", "?" if found.rows is None else found.rows),
+        (f"{about}messages to import", "?" if rows["imported"] is None else rows["imported"]),
+        *((f"  {about}left out: {reason}", n) for reason, n in found.left_out.items()),
+        (f"{about}rows that cannot be read", found.unreadable),
+    ]
+    if found.media:
+        lines += [
+            (f"{about}media files", found.media.files),
+            (f"{about}their MB, where they declare a size", round(found.media.bytes / 1e6)),
+        ]
+    lines += [
+        ("addresses talked with one to one", people["addresses"]),
+        ("  people that they are", people["people"]),
+        ("contacts of the CRM that would be joined", people["contacts_merged"]),
+        ("contacts of the CRM that would be taken apart", people["contacts_split"]),
+        ("about so many requests to read", requests["reading"]),
+        ("  and for the lists", requests["directory"]),
+    ]
+    if found.seconds is not None:
+        lines.append(("time to read, at least", timedelta(seconds=round(found.seconds))))
+    console.table("\nforecast", ("figure", "number"), lines)
+    console.say(
+        f"Based on {found.sample_rows:,} rows; this dry run made {found.requests_made} requests."
+    )
+    for note in found.notes:
+        console.say(note)
+    console.say(f"next: ventros import {channel}")
 
 
 def _show_import(done: Import) -> None:

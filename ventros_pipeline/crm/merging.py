@@ -83,6 +83,21 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class Foreseen:
+    """What would be known of who is whom.
+
+    Attributes:
+        addresses: how many were asked for; `people`: how many people those are.
+        merged: contacts of the CRM that would be absorbed by others; `split`: taken apart.
+    """
+
+    addresses: int
+    people: int
+    merged: int
+    split: int
+
+
+@dataclass(frozen=True)
 class Merged:
     """A merge on record.
 
@@ -226,6 +241,24 @@ def unsettled(engine: Engine, channel: Channel) -> Regrouping:
     """Return what a settling would do now."""
     with _cursor(engine) as cursor:
         return _plan(cursor, channel)
+
+
+def foresee(
+    engine: Engine, channel: Channel, evidence: Sequence[Evidence], addresses: Collection[str]
+) -> Foreseen:
+    """Return what a settling would do if some evidence were known; nothing of it is kept.
+
+    Args:
+        evidence: what a channel's lists say now.
+        addresses: those whose people are counted.
+    """
+    with _cursor(engine) as cursor:
+        save_evidence(cursor, channel, evidence)
+        plan = _plan(cursor, channel)
+        people = people_of(cursor, channel, addresses)
+        cursor.connection.rollback()
+    persons = {people.get(address, frozenset([address])) for address in addresses}
+    return Foreseen(len(addresses), len(persons), len(plan.merges), len(plan.splits))
 
 
 @contextmanager

@@ -57,29 +57,20 @@ class Counter:
         Raises:
             WahaUnsupportedError: the server ignores offsets.
         """
-        low, high = 0, _ENDLESS
-        step = PROBE
+        low, high, step = 0, _ENDLESS, PROBE
         at = max(guess - PROBE // 2, 0)
-        while True:
+        while low < high:
             rows = self.page(gte, lte, at)
+            if at and rows and rows == self.seen.get((gte, lte, 0)):
+                raise WahaUnsupportedError("the server ignores offsets")
             if not rows:
                 high = at
+            elif len(rows) < PROBE and (at + PROBE >= high or not self.page(gte, lte, at + PROBE)):
+                return at + len(rows)
             else:
-                if at and rows == self.seen.get((gte, lte, 0)):
-                    raise WahaUnsupportedError("the server ignores offsets")
-                low = max(low, at + len(rows))
-                if len(rows) < PROBE and not self.page(gte, lte, at + PROBE):
-                    return at + len(rows)
-                low = max(low, at + PROBE)
-            if high <= low:
-                return high
-            if high - low <= PROBE:
-                return low + len(self.page(gte, lte, low))
-            if high == _ENDLESS:
-                at, step = low + step - PROBE, step * 4
-            else:
-                at = max(low, high - step) if low == 0 and at == high else (low + high) // 2
-                step *= 4
+                low = at + PROBE
+            at, step = _next(low, high, step)
+        return low
 
     def sample(self, gte: int | None, lte: int | None, rows: int, pages: int) -> list[Sampled]:
         """Return pages spread evenly over a window of so many rows; all of it where it is short."""
@@ -99,3 +90,12 @@ class Sampled:
 
     offset: int
     rows: list[bytes]
+
+
+def _next(low: int, high: int, step: int) -> tuple[int, int]:
+    """Return the next offset to ask for, and how far to jump if that does not bound the end."""
+    if high == _ENDLESS:
+        return low + step - PROBE, step * 4
+    if low == 0:
+        return max(high - step, 0), step * 4
+    return (low + high) // 2 if high - low > PROBE else low, step
