@@ -16,6 +16,7 @@ from ventros_pipeline.cli.doctor import doctor
 from ventros_pipeline.cli.enrich import enrich
 from ventros_pipeline.cli.errors import errors_in_words
 from ventros_pipeline.cli.importing import import_history
+from ventros_pipeline.cli.init import init
 from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel
 from ventros_pipeline.cli.quarantine import quarantine_app
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Bring the whole WhatsApp history of a WAHA channel into Ventros CRM, once and silently.",
     pretty_exceptions_enable=False,
 )
+app.command()(init)
 app.command()(demo)
 app.command()(up)
 app.add_typer(db_app, name="db")

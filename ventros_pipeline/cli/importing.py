@@ -50,33 +50,35 @@ def import_history(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Import a channel's history through Dagster runs, newest days first."""
+    """Import a channel's history through Dagster runs, newest days first.
+
+    With --dry-run nothing is written: it says what there is, what it costs and whom it joins, which
+    figures are counted and which follow from a sample, and how many requests that took.
+    """
     from ventros_pipeline.crm.channels import get_channel
 
     with open_database(migrated=not dry_run) as engine:
         found = get_channel(engine, channel)
         if dry_run:
-            narrowed = bool(chat or max_per_chat)
-            foresee_import(engine, found, since, until, narrowed=narrowed, as_json=as_json)
+            foreseen = foresee(engine, found, since, until)
+            if chat or max_per_chat:
+                foreseen.notes.append("--chat and --max-per-chat make it less; how much is open.")
+            console.result(
+                {"channel": found.key, "dry_run": True, **foreseen.as_json()},
+                as_json=as_json,
+                show=lambda: show_forecast(found.key, foreseen),
+            )
             return
         wish, plan, _ = plan_import(engine, found, since, until)
         done = run_import(engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat)
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
 
 
-def foresee_import(
-    engine: Engine,
-    channel: Channel,
-    since: str | None,
-    until: str | None,
-    *,
-    narrowed: bool,
-    as_json: bool,
-) -> None:
-    """Say what an import would find, cost and join; nothing is written, and little is asked.
+def foresee(engine: Engine, channel: Channel, since: str | None, until: str | None) -> Forecast:
+    """Ask WAHA what an import would find; nothing is written, and little is asked.
 
-    With `--json` it prints `channel`, `dry_run` and the figures of `Forecast.as_json`, which says
-    which of them are counted and which follow from a sample.
+    Raises:
+        MigrationError: the database is not up to date, and a dry run does not change that.
     """
     from ventros_pipeline.crm import migrate
     from ventros_pipeline.environment import open_archive
@@ -87,19 +89,12 @@ def foresee_import(
     settings = read_settings()
     with console.busy(f"asking WAHA about {channel.key}"):
         _, plan, survey = plan_import(engine, channel, since, until)
-        found = forecast(
+        return forecast(
             Importer(engine, open_archive(settings), settings, channel, run_id=""),
             plan,
             windows=survey.ranges_are_cheap,
             asked_before=survey.requests,
         )
-    if narrowed:
-        found.notes.append("--chat and --max-per-chat make it less; how much is not known.")
-    console.result(
-        {"channel": channel.key, "dry_run": True, **found.as_json()},
-        as_json=as_json,
-        show=lambda: _show_forecast(channel.key, found),
-    )
 
 
 def plan_import(
@@ -179,7 +174,8 @@ def run_import(
         )
 
 
-def _show_forecast(channel: str, found: Forecast) -> None:
+def show_forecast(channel: str, found: Forecast) -> None:
+    """Print what a dry run found."""
     from datetime import timedelta
 
     value = found.as_json()

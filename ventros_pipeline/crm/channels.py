@@ -92,7 +92,7 @@ class Channel:
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
-        _refuse_other_variables(variable)
+        refuse_other_variables(variable)
         if not os.environ.get(variable):
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
@@ -101,8 +101,8 @@ class Channel:
         return os.environ[variable]
 
 
-def _refuse_other_variables(variable: str) -> None:
-    """Refuse a variable whose name does not say that it is WAHA's.
+def refuse_other_variables(variable: str) -> None:
+    """Refuse a variable whose name does not say that it is WAHA's: `ChannelError`.
 
     Whoever may edit a channel in the CRM names the variable and the address that its value is sent
     to: any other secret of this process could be sent to a server of theirs.
@@ -188,7 +188,7 @@ def add_channel(
     if not re.match(r"^https?://[^\s/]+", base_url):
         raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
     if api_key_env:
-        _refuse_other_variables(api_key_env)
+        refuse_other_variables(api_key_env)
     with engine.begin() as connection:
         owner = _project(connection, project)
         agent_id = agent_named(connection, owner, agent) if agent else HISTORY_AGENT
