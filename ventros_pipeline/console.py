@@ -29,9 +29,15 @@ def say(text: str) -> None:
     err.print(text)
 
 
-def fail(problem: str, *, code: int = 1) -> typer.Exit:
-    """Say what is wrong and return the exit to raise: 1 failed, 2 misused."""
+def fail(problem: str, *, code: int = 1, see: str = "") -> typer.Exit:
+    """Say what is wrong and return the exit to raise: 1 failed, 2 misused.
+
+    Args:
+        see: where more is said of it; only for a person at a terminal.
+    """
     err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
+    if see and err.is_terminal:
+        err.print(f"[dim]see {escape(see)}[/]", soft_wrap=True)
     return typer.Exit(code)
 
 

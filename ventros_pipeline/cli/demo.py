@@ -17,6 +17,7 @@ from ventros_pipeline import console
 from ventros_pipeline.cli.importing import plan_import, run_import
 from ventros_pipeline.cli.shared import Json, open_database, read_settings
 from ventros_pipeline.cli.status import show_report
+from ventros_pipeline.settings import SettingsError
 
 
 def demo(
@@ -34,7 +35,7 @@ def demo(
     os.environ.setdefault("VENTROS_WAHA_RATE", "1000")
     settings = read_settings()
     if settings.env == "production":
-        raise console.fail("VENTROS_ENV=production refuses the demo")
+        raise SettingsError("VENTROS_ENV=production refuses the demo")
     with open_database(migrated=True) as engine, demo_channel(engine, account) as channel:
         console.say(f"WAHA is replayed at {channel.base_url}, as channel {channel.key}")
         wish, plan, _ = plan_import(engine, channel, None, None)
@@ -70,7 +71,7 @@ def replay(
     from ventros_pipeline.replay.server import serve
 
     if read_settings().env == "production":
-        raise console.fail("VENTROS_ENV=production refuses the replay server")
+        raise SettingsError("VENTROS_ENV=production refuses the replay server")
 
     def ready(url: str) -> None:
         console.result(

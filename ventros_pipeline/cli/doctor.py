@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from ventros_pipeline import console
 from ventros_pipeline.cli.completion import channel_keys
@@ -50,6 +51,7 @@ def doctor(
 
 def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[str, str]]:
     """Examine the database and, once it is migrated, a channel: its WAHA session, then its data."""
+    from ventros_pipeline import daemons
     from ventros_pipeline.crm import doctor
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.environment import open_archive
@@ -59,7 +61,11 @@ def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[st
     settings = read_settings()
     complaints = doctor.examine_database(engine, settings.archive_dir)
     facts = doctor.facts_of_database(engine)
-    if key is None or any(found.name == "migrations_pending" for found in complaints):
+    if any(found.name == "migrations_pending" for found in complaints):
+        return complaints, facts
+    stalled, automation = daemons.examine(settings)
+    complaints, facts = complaints + stalled, facts | automation
+    if key is None:
         return complaints, facts
     channel = get_channel(engine, key)
     with Importer(engine, open_archive(settings), settings, channel, run_id="").client() as client:
@@ -74,6 +80,6 @@ def _show_complaints(complaints: Sequence[Complaint], facts: dict[str, str]) -> 
     if not complaints:
         console.say("nothing to complain of")
     for complaint in complaints:
-        console.say(f"[bold]{complaint.found:,} x {complaint.name}[/]: {complaint.says}")
+        console.say(f"[bold]{complaint.found:,} x {complaint.name}[/]: {escape(complaint.says)}")
         for step in complaint.plan:
-            console.say(f"  {step}")
+            console.say(f"  {escape(step)}")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from ventros_pipeline import console
+from ventros_pipeline.catalogue import PAGE, entry_of
 
 
 @contextmanager
@@ -29,8 +30,11 @@ def errors_in_words() -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("ventros_pipeline"):
             raise
-        console.fail(str(error))
-        sys.exit(1)
+        from ventros_pipeline.planning import PlanError
+
+        entry = entry_of(error)
+        console.fail(str(error), see=f"{entry.code} in {PAGE}" if entry else "")
+        sys.exit(2 if isinstance(error, PlanError) else 1)
 
 
 def _tell_retries() -> None:

@@ -104,33 +104,24 @@ def plan_import(
     from ventros_pipeline.crm.lifecycle import first_day
     from ventros_pipeline.environment import open_archive
     from ventros_pipeline.importer import Importer
-    from ventros_pipeline.planning import (
-        PlanError,
-        parse_day,
-        parse_wish,
-        plan_runs,
-        refuse_beyond_limit,
-    )
+    from ventros_pipeline.planning import parse_day, parse_wish, plan_runs, refuse_beyond_limit
     from ventros_pipeline.runs import today
 
     settings = read_settings()
-    try:
-        wish = parse_wish(since, today())
-        first = first_day(engine, channel, wish, today())
-        last = parse_day(until) if until else None
-        refuse_beyond_limit(last, channel.max_days, today())
-        importer = Importer(engine, open_archive(settings), settings, channel, run_id="")
-        survey = importer.survey(oldest=first is None)
-        plan = plan_runs(
-            settings.history_start,
-            today(),
-            since=first,
-            until=last,
-            oldest=survey.oldest,
-            run_days=settings.run_days if survey.ranges_are_cheap else None,
-        )
-    except PlanError as error:
-        raise console.fail(str(error), code=2) from error
+    wish = parse_wish(since, today())
+    first = first_day(engine, channel, wish, today())
+    last = parse_day(until) if until else None
+    refuse_beyond_limit(last, channel.max_days, today())
+    importer = Importer(engine, open_archive(settings), settings, channel, run_id="")
+    survey = importer.survey(oldest=first is None)
+    plan = plan_runs(
+        settings.history_start,
+        today(),
+        since=first,
+        until=last,
+        oldest=survey.oldest,
+        run_days=settings.run_days if survey.ranges_are_cheap else None,
+    )
     return wish, plan, survey
 
 

@@ -124,8 +124,12 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Set everything up: WAHA, the database, .env and a channel, each tested as it is given."""
-    settings = read_settings()
-    known_url = settings.database_url and settings.database_url.get_secret_value()
+    from ventros_pipeline.environment import load_env_file
+
+    load_env_file()
+    known_url = os.environ.get(DATABASE_VARIABLE)
+    if database_url:
+        os.environ[DATABASE_VARIABLE] = database_url
     setup = Setup(
         asks=sys.stdin.isatty() and not yes and not api_key_stdin,
         yes=yes,
@@ -177,9 +181,10 @@ def init(
 
 def settle_waha(setup: Setup) -> Health:
     """Ask where WAHA is until a session of it can be read."""
+    url, session = "http://localhost:3000", "default"
     while True:
-        setup.waha_url = setup.ask("WAHA's address", setup.waha_url, "http://localhost:3000")
-        setup.session = setup.ask("Session", setup.session, "default")
+        url = setup.waha_url = setup.ask("WAHA's address", setup.waha_url, url)
+        session = setup.session = setup.ask("Session", setup.session, session)
         if setup.key is None and setup.asks:
             setup.key = setup.ask(
                 "WAHA's API key (empty for none)", None, hide_input=True, show_default=False

@@ -102,8 +102,9 @@ def quarantine_retry(
     """Load the days of rows in quarantine again, from the archive, and say what became of each."""
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.crm.quarantine import letters
+    from ventros_pipeline.planning import parse_day
 
-    wanted = _days(day or [])
+    wanted = {parse_day(text) for text in day or []}
     with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         tried = {n.id: n for n in letters(engine, found) if not wanted or n.day in wanted}
@@ -131,15 +132,6 @@ def tell_waiting(channel: str, days: Mapping[date, int]) -> None:
             f"{sum(days.values()):,} rows of {len(days):,} days wait in quarantine: ventros "
             f"quarantine list {channel}"
         )
-
-
-def _days(given: Sequence[str]) -> set[date]:
-    from ventros_pipeline.planning import PlanError, parse_day
-
-    try:
-        return {parse_day(text) for text in given}
-    except PlanError as error:
-        raise console.fail(str(error), code=2) from error
 
 
 def _load_again(engine: Engine, channel: Channel, days: set[date]) -> list[date]:

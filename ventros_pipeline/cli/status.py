@@ -31,6 +31,7 @@ def status(
     """
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.crm.plans import plan_of
+    from ventros_pipeline.crm.preconditions import LifecycleError
     from ventros_pipeline.crm.quarantine import waiting_days
     from ventros_pipeline.report import report_of
 
@@ -51,7 +52,7 @@ def status(
 
     console.result(value, as_json=as_json, show=show)
     if failed and plan is not None:
-        raise console.fail(f"the import failed: {plan.error}")
+        raise LifecycleError(f"the import failed: {plan.error}")
 
 
 def show_report(report: Report) -> None:
