@@ -172,12 +172,26 @@ def sentences() -> dict[str, list[str]]:
     classes = {name.rpartition(".")[2]: name for name in catalogue.ERRORS}
     found: dict[str, list[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Name):
-                said = template(node.args[0])
-                if node.func.id in classes and said:
-                    found.setdefault(classes[node.func.id], []).append(said)
+        for kind, node in _made(ast.parse(path.read_text(encoding="utf-8"))):
+            said = template(node)
+            if kind in classes and said:
+                found.setdefault(classes[kind], []).append(said)
     return {name: list(dict.fromkeys(said)) for name, said in found.items()}
+
+
+def _made(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield classes with the text that one is made with, wherever that may be in the code."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="Precondition"), args=[_, refusal, *kind]):
+                named = [name.id for name in kind if isinstance(name, ast.Name)]
+                yield (named or ["LifecycleError"])[0], refusal
+            case ast.Call(func=ast.Name(id=name), args=[text, *_]):
+                yield name, text
+            case ast.ClassDef(name=name):
+                for call in ast.walk(node):
+                    if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+                        yield from ((name, text) for text in call.args[:1])
 
 
 def template(node: ast.expr) -> str:
@@ -188,7 +202,8 @@ def template(node: ast.expr) -> str:
         case ast.JoinedStr(values=parts):
             return "".join(template(part) or "…" for part in parts)
         case ast.BinOp(left=left, right=right):
-            return (template(left) or "…") + (template(right) or "…")
+            both = template(left), template(right)
+            return "".join(part or "…" for part in both) if any(both) else ""
         case ast.IfExp(body=body, orelse=orelse):
             return " / ".join(filter(None, (template(body), template(orelse))))
     return ""
@@ -220,9 +235,9 @@ def _policy() -> str:
 
 Column = tuple[str, str, str]
 _CREATE = re.compile(
-    r"((?:^--[^\n]*\n)*)^CREATE TABLE history_sync\.(\w+) \(\n(.*?)^\)", re.MULTILINE | re.DOTALL
+    r"((?:^--[^\n]*\n)*)^CREATE (?:UNLOGGED )?TABLE history_sync\.(\w+) \(\n(.*?)^\)",
+    re.MULTILINE | re.DOTALL,
 )
-_ALTER = re.compile(r"^ALTER TABLE history_sync\.(\w+)([^;]*);", re.MULTILINE)
 _COLUMN = re.compile(r"(ADD COLUMN )?(\w+) (double precision|\w+(?:\[\])?)")
 _NO_COLUMN = ("PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "CONSTRAINT", "EXCLUDE", "ADD", "DROP",
               "ALTER", "REFERENCES", "ON", "DEFAULT", "WHEN")  # fmt: skip
@@ -235,12 +250,33 @@ def memory_tables() -> dict[str, tuple[str, dict[str, Column]]]:
         text = read_sql(file.name)
         for about, name, body in _CREATE.findall(text):
             found[name] = (_comment(about), {c[0]: c for c in _columns_in(body)})
-        for name, body in _ALTER.findall(text):
-            if name in found:
-                for gone in re.findall(r"DROP COLUMN (\w+)", body):
-                    found[name][1].pop(gone, None)
-                found[name][1].update({c[0]: c for c in _columns_in(body, added=True)})
+        for name, body in _alterations(text):
+            about, columns = found[name]
+            for old, new in re.findall(r"RENAME COLUMN (\w+) TO (\w+)", body):
+                columns = _renamed(columns, old, new)
+            for gone in re.findall(r"DROP COLUMN (\w+)", body):
+                columns.pop(gone, None)
+            columns |= {c[0]: c for c in _columns_in(body, added=True)}
+            found[name] = about, columns
     return dict(sorted(found.items()))
+
+
+def _renamed(columns: dict[str, Column], old: str, new: str) -> dict[str, Column]:
+    named = ((new if name == old else name, *rest) for name, *rest in columns.values())
+    return {column[0]: column for column in named}
+
+
+def _alterations(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each table that a migration alters, with the statement; a comment may hold a `;`."""
+    name, body = "", []
+    for line in text.splitlines():
+        if started := re.match(r"ALTER TABLE history_sync\.(\w+)(.*)", line):
+            name, body = started[1], []
+        if name:
+            body.append(started[2] if started else line)
+            if ";" in line.partition("--")[0]:
+                yield name, "\n".join(body)
+                name = ""
 
 
 def _columns_in(body: str, *, added: bool = False) -> Iterator[Column]:
