@@ -130,6 +130,7 @@ class Forecast:
         - `requests`: `reading` and `directory` of the import, about; `made` by this dry run.
         - `seconds`: how long the reading takes at least, at the pace that the settings allow and
           that this dry run was answered with. Loading comes on top.
+        - Where `stored` is null, `left_out`, `unreadable` and `media` are the sample's own.
         - `sample`: its `rows`, and whether it is `complete`: then all the figures above that are
           "about" are counted.
         """

@@ -86,6 +86,7 @@ def test_coverage_tells_the_days_of_each_state(ventros: Ventros, imported: str) 
                 "rows": 2,
             }
         ],
+        "quarantined": {},
     }
     assert "settling" in ventros("coverage", imported).out
 

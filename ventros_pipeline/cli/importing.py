@@ -185,6 +185,8 @@ def show_forecast(channel: str, found: Forecast) -> None:
         ],
     )
     about = "" if value["sample"]["complete"] else "about "
+    if found.rows is None:
+        about = "in the sample: "
     if found.chats:
         console.table(
             f"\nlargest of {found.chats_listed:,} listed chats",
