@@ -1,6 +1,6 @@
 """Writes the reference pages from the code, so that they cannot say anything else.
 
-    .venv/bin/python -m docs.generate
+    make docs
 
 A page is a function that returns its text; `PAGES` names its file. A test refuses a page that is
 not what its function returns.
@@ -30,7 +30,7 @@ from ventros_pipeline.waha.errors import POLICY
 
 FOLDER = Path(__file__).parent / "reference"
 PACKAGE = Path(ventros_pipeline.__file__).parent
-MADE = "<!-- Made by `python -m docs.generate`; change the code instead. -->"
+MADE = "<!-- Made by `make docs`; change the code instead. -->"
 
 
 def settings() -> str:

@@ -137,7 +137,7 @@ def test_the_commands_in_the_catalogue_exist() -> None:
 @pytest.mark.parametrize("name", generate.PAGES)
 def test_a_page_is_what_the_code_says(name: str) -> None:
     page = generate.FOLDER / name
-    assert page.read_text(encoding="utf-8") == generate.PAGES[name](), "python -m docs.generate"
+    assert page.read_text(encoding="utf-8") == generate.PAGES[name](), "run `make docs`"
 
 
 def test_the_page_of_errors_has_every_sentence_cause_and_repair() -> None:
