@@ -102,15 +102,8 @@ def errors() -> str:
         parts += [f"### {entry.code}", *_said(said.get(name, [])), *_explained(entry)]
         if name == "waha.errors.WahaError":
             parts.append(_policy())
-    parts += [
-        "## Complaints of `ventros doctor`",
-        "Each brings its own plan: the lines below it.",
-        _table(
-            ("complaint", "cause"),
-            [(f"`{name}`", cause) for name, cause in catalogue.COMPLAINTS.items()],
-        ),
-    ]
     for title, entries in (
+        ("Complaints of `ventros doctor`", catalogue.COMPLAINTS),
         ("Reasons for quarantine", catalogue.QUARANTINE),
         ("Reasons for leaving a row out", catalogue.FILTERED),
         ("Reasons for a file that is not there", catalogue.MEDIA),
@@ -167,6 +160,9 @@ def main() -> None:
 # -- errors --------------------------------------------------------------------------------------
 
 
+_FILLED_IN = re.compile(r"…+|\{\w+\}")
+
+
 def sentences() -> dict[str, list[str]]:
     """Return what each error of the catalogue is made with, by its name there."""
     classes = {name.rpartition(".")[2]: name for name in catalogue.ERRORS}
@@ -210,7 +206,8 @@ def template(node: ast.expr) -> str:
 
 
 def _said(found: Iterable[str]) -> Iterator[str]:
-    lines = [f"> {re.sub(r'…+', '…', ' '.join(said.split()))}" for said in found]
+    texts = (_FILLED_IN.sub("…", " ".join(said.split())) for said in found)
+    lines = [f"> {text}" for text in texts]
     if lines:
         yield "\n>\n".join(lines)
 

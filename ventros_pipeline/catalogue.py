@@ -217,32 +217,125 @@ INTERNAL: Mapping[str, str] = {
     "api.problems.Problem": "it is an answer of the API; see PROBLEMS",
 }
 
-# What `ventros doctor` and `ventros init` complain of: the complaint brings its own plan.
-COMPLAINTS: Mapping[str, str] = {
-    "waha_unreachable": "WAHA does not answer.",
-    "waha_refuses": "WAHA answers, and refuses the session, the address or the key.",
-    "waha_session_not_working": "The session is not `WORKING`.",
-    "waha_engine_unknown": "WAHA names no engine that is known here.",
-    "waha_is_old": "WAHA is older than the releases that answer for all chats at once.",
-    "waha_store_off": "NOWEB was paired with its store off, so it has no history.",
-    "waha_store_is_short": "NOWEB was paired without `fullSync`, so it has about three months.",
-    "migrations_pending": "This version is newer than the database.",
-    "crm_is_other": "The CRM's tables have changed, or are those of another version.",
-    "privileges_lacking": "The role lacks a right that an import uses, or row-level security has "
-    "no policy for it.",
-    "messages_not_unique": "The CRM's migration 000052 is missing: nothing keeps messages single.",
-    "postgres_is_old": "The server is older than those that the tests run on.",
-    "clocks_differ": "The clock of this machine or of the database is wrong.",
-    "archive_disk_is_full": "The disk under `VENTROS_HOME` is nearly full.",
-    "message_twice": "The CRM stored a message under two ids, or somebody copied a row.",
-    "contact_twice": "A person was typed in by hand, perhaps without the ninth digit.",
-    "lid_with_two_numbers": "Somebody changed their number, or WhatsApp was wrong once.",
-    "people_not_settled": "A merge waits for the next import to carry it out.",
-    "lid_without_number": "WhatsApp hides the numbers of people who were only met in groups.",
-    "rows_in_quarantine": "WAHA gave rows that this version cannot read.",
-    "import_failed": "The last import ended before its end.",
-    "plan_is_stale": "The daemon does not run, or `history_sensor` is off.",
-    "daemon_not_running": "Sensors or schedules are on, and no `ventros up` runs to tick them.",
+# What `ventros doctor` and `ventros init` complain of; each also brings a plan for its own cases.
+COMPLAINTS: Mapping[str, Entry] = {
+    "waha_unreachable": Entry(
+        "doctor.waha_unreachable",
+        "WAHA does not answer.",
+        "Start WAHA, or correct the address with `ventros channel add`.",
+    ),
+    "waha_refuses": Entry(
+        "doctor.waha_refuses",
+        "WAHA answers, and refuses the session, the address or the key.",
+        "Correct session, address or key with `ventros channel add`.",
+    ),
+    "waha_session_not_working": Entry(
+        "doctor.waha_session_not_working",
+        "The session is not `WORKING`.",
+        "Pair or start the session in WAHA's dashboard.",
+    ),
+    "waha_engine_unknown": Entry(
+        "doctor.waha_engine_unknown",
+        "WAHA names no engine that is known here.",
+        "Set WHATSAPP_DEFAULT_ENGINE of WAHA to NOWEB, GOWS, WEBJS or WPP.",
+    ),
+    "waha_is_old": Entry(
+        "doctor.waha_is_old",
+        "WAHA is older than the releases that answer for all chats at once.",
+        "Update WAHA; until then it is read with more requests.",
+    ),
+    "waha_store_off": Entry(
+        "doctor.waha_store_off",
+        "NOWEB was paired with its store off, so it has no history.",
+        "Set config.noweb.store.enabled and fullSync to true, then pair the session anew.",
+    ),
+    "waha_store_is_short": Entry(
+        "doctor.waha_store_is_short",
+        "NOWEB was paired without `fullSync`, so it has about three months.",
+        "For a year set config.noweb.store.fullSync to true, then pair the session anew.",
+    ),
+    "migrations_pending": Entry(
+        "doctor.migrations_pending",
+        "This version is newer than the database.",
+        "As the owner of the CRM's tables: `ventros db migrate`.",
+    ),
+    "crm_is_other": Entry(
+        "doctor.crm_is_other",
+        "The CRM's tables have changed, or are those of another version.",
+        "Use a version of ventros-pipeline that knows this CRM, or tell us.",
+    ),
+    "privileges_lacking": Entry(
+        "doctor.privileges_lacking",
+        "The role lacks a right that an import uses, or row-level security has no policy for it.",
+        "As the owner of the CRM's tables run sql/roles/create_importer.sql, and connect "
+        "as `ventros_importer`.",
+    ),
+    "messages_not_unique": Entry(
+        "doctor.messages_not_unique",
+        "The CRM's migration 000052 is missing: nothing keeps messages single.",
+        "Let the CRM apply that migration.",
+    ),
+    "postgres_is_old": Entry(
+        "doctor.postgres_is_old",
+        "The server is older than those that the tests run on.",
+        "Update the server.",
+    ),
+    "clocks_differ": Entry(
+        "doctor.clocks_differ",
+        "The clock of this machine or of the database is wrong.",
+        "Let both machines follow a time server.",
+    ),
+    "archive_disk_is_full": Entry(
+        "doctor.archive_disk_is_full",
+        "The disk under `VENTROS_HOME` is nearly full.",
+        "Free some space, or give `VENTROS_HOME` a larger disk.",
+    ),
+    "message_twice": Entry(
+        "doctor.message_twice",
+        "The CRM stored a message under two ids, or somebody copied a row.",
+        "Keep the row that is named first, delete the others in the CRM.",
+    ),
+    "contact_twice": Entry(
+        "doctor.contact_twice",
+        "A person was typed in by hand, perhaps without the ninth digit.",
+        "`ventros people merge CHANNEL CONTACT CONTACT`, as it is named.",
+    ),
+    "lid_with_two_numbers": Entry(
+        "doctor.lid_with_two_numbers",
+        "Somebody changed their number, or WhatsApp was wrong once.",
+        "Look at the contact; `ventros people unmerge CHANNEL MERGE` if it holds two people.",
+    ),
+    "people_not_settled": Entry(
+        "doctor.people_not_settled",
+        "A merge waits for the next import to carry it out.",
+        "Import any day: `ventros import CHANNEL --since 1d`.",
+    ),
+    "lid_without_number": Entry(
+        "doctor.lid_without_number",
+        "WhatsApp hides the numbers of people who were only met in groups.",
+        "Turn on the schedule `identity_sweep_hourly` in the Dagster UI.",
+    ),
+    "rows_in_quarantine": Entry(
+        "doctor.rows_in_quarantine",
+        "WAHA gave rows that this version cannot read.",
+        "`ventros quarantine list CHANNEL`; after an update `ventros quarantine retry CHANNEL`.",
+    ),
+    "import_failed": Entry(
+        "doctor.import_failed",
+        "The last import ended before its end.",
+        "Mend what it says, then go on: `ventros import CHANNEL`.",
+    ),
+    "plan_is_stale": Entry(
+        "doctor.plan_is_stale",
+        "The daemon does not run, or `history_sensor` is off.",
+        "Turn on `history_sensor` and keep `ventros up` running, or give the plan up: "
+        "`ventros cancel CHANNEL`.",
+    ),
+    "daemon_not_running": Entry(
+        "doctor.daemon_not_running",
+        "Sensors or schedules are on, and no `ventros up` runs to tick them.",
+        "Keep `ventros up` running.",
+    ),
 }
 
 # Why a row waits in quarantine: `waha/wire.py`.

@@ -111,6 +111,7 @@ def test_no_command_fails_with_words_of_its_own() -> None:
 def test_every_entry_says_what_to_do_under_a_code_of_its_own() -> None:
     groups = (
         catalogue.ERRORS,
+        catalogue.COMPLAINTS,
         catalogue.QUARANTINE,
         catalogue.FILTERED,
         catalogue.MEDIA,

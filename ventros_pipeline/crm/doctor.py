@@ -304,7 +304,7 @@ def _unresolved(engine: Engine, channel: Channel) -> Complaint:
         "lid_without_number",
         "WhatsApp has not said whose these LIDs are; they are contacts without a number.",
         len(_ask(engine, channel, "unresolved_lids")),
-        ["turn on the schedule identity_sweep in the Dagster UI: it asks again every hour"],
+        ["turn on the schedule identity_sweep_hourly in the Dagster UI: it asks again every hour"],
         needs_a_person=False,
     )
 
