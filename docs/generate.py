@@ -18,6 +18,7 @@ import typer.main
 from pydantic_core import PydanticUndefined
 
 import ventros_pipeline
+from docs.metrics_page import metrics_page
 from ventros_pipeline import catalogue
 from ventros_pipeline.api.problems import KINDS
 from ventros_pipeline.catalogue import Entry
@@ -147,6 +148,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "checks.md": checks,
     "errors.md": errors,
     "tables.md": tables,
+    "metrics.md": metrics_page,
 }
 
 

@@ -207,10 +207,19 @@ ERRORS: Mapping[str, Entry] = {
         "The folder is not an account that can be replayed.",
         "Give the folder that holds `messages.ndjson.gz`.",
     ),
+    "alerting.AlertError": Entry(
+        "alert",
+        "The webhook of alerts is not set, cannot be posted to, or did not take the alert. What "
+        "was to be told is told at the next look, but for a failed run's alert, which stands in "
+        "the UI.",
+        "Correct `VENTROS_ALERT_URL`, or `VENTROS_ALERT_SHAPE` where its host does not tell what "
+        "it takes; a service that was down needs nothing.",
+    ),
 }
 
 # Errors that never reach a person, each with who catches it.
 INTERNAL: Mapping[str, str] = {
+    "alerting._NotTakenError": "it is told as the AlertError that it is",
     "crm.loaded.ForgottenError": "the importer looks at the whole window instead",
     "replay.wire.RefusalError": "the replayed server answers as WAHA would",
     "replay.wire.CrashError": "the replayed server answers as WAHA would",
