@@ -7,7 +7,7 @@ call these functions; so does a test that needs no orchestrator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
@@ -18,7 +18,8 @@ import polars as pl
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ventros_pipeline.archive import Archive, DayWritten, Row
+from ventros_pipeline.ahead import ahead
+from ventros_pipeline.archive import READ, Archive, DayWritten
 from ventros_pipeline.crm import avatars, coverage, ledger, loaded, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
@@ -54,7 +55,7 @@ from ventros_pipeline.waha.courtesy import (
     State,
 )
 from ventros_pipeline.waha.directory import Entry, read_directory
-from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.envelope import envelopes_of
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
@@ -64,6 +65,8 @@ from ventros_pipeline.waha.wire import decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
 WINDOW_ROWS = 50_000
+# Pages that may be read or asked for while one is archived.
+PAGES_AHEAD = 2
 # When evidence was seen whose own time nobody can trust: before any other.
 UNTRUSTED = datetime(1970, 1, 1, tzinfo=UTC)
 VANISHED = (
@@ -77,6 +80,7 @@ OVER_THE_LIMIT = (
 )
 # A turn at a server is given back by force only when its request must be over.
 LEASE_MARGIN = 70.0
+_PENDING = pl.Schema({"day": pl.Date(), **READ})
 # A session that keeps failing is left alone by all imports of this process.
 BREAKERS = Breakers()
 
@@ -271,37 +275,38 @@ class Importer:
             since: only from this second of the first day on; the days then stay incomplete.
         """
         calendar = self.calendar
-        pending: dict[date, list[Row]] = {day: [] for day in days}
+        pending = _Pending(calendar, days)
         whole = chats is None and since is None
         settled = ledger.settled_days(self.engine, self.channel, days) if whole else set()
         vanished: dict[date, int] = {}
         # The day that also holds what no day is right for.
-        first = calendar.start in pending and since is None
-        for page in reader.read(
+        first = calendar.start in days and since is None
+        pages = reader.read(
             client,
             max(second_of(days[0]), since or 0),
             second_of(days[-1]) + DAY,
             chats,
             outside=(calendar.start_second, calendar.horizon) if first else None,
-        ):
-            self._sort_in(page, pending, calendar)
-            complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
-            if not reader.ranges_are_cheap:
-                # Absence proves something only where one walk shows all chats. Read one by one, a
-                # chat that the list does not show would look revoked as a whole; and browsers,
-                # which are read so, leave a row for every revoke.
-                settled = set()
-            written = [
-                self._write(day, pending.pop(day), complete=day in settled) for day in complete
-            ]
-            if whole:
-                shown = {day.day: day.read for day in written}
-                coverage.note_read(self.engine, self.channel, shown, self.now)
-            vanished |= {day.day: day.vanished for day in written if day.vanished}
-            self.count_requests(
-                client, days_read=len(written), messages_read=sum(day.read for day in written)
-            )
-            yield from written
+        )
+        with closing(ahead(pages, most=PAGES_AHEAD)) as read:
+            for page in read:
+                if not reader.ranges_are_cheap:
+                    # Absence proves something only where one walk shows all chats. Read one by one,
+                    # a chat that the list does not show would look revoked as a whole; and
+                    # browsers, which are read so, leave a row for every revoke.
+                    settled = set()
+                written = [
+                    self._write(day, rows, complete=day in settled)
+                    for day, rows in pending.add(page).items()
+                ]
+                if whole:
+                    shown = {day.day: day.read for day in written}
+                    coverage.note_read(self.engine, self.channel, shown, self.now)
+                vanished |= {day.day: day.vanished for day in written if day.vanished}
+                self.count_requests(
+                    client, days_read=len(written), messages_read=sum(day.read for day in written)
+                )
+                yield from written
         if vanished:
             rows = sum(vanished.values())
             self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
@@ -520,15 +525,7 @@ class Importer:
             .match_to_schema(WANTED_SCHEMA)
         )
 
-    def _sort_in(self, page: Page, pending: dict[date, list[Row]], calendar: Calendar) -> None:
-        """Put the rows of a page to their days; a row of a day that is not asked for is left."""
-        for raw in page.rows:
-            envelope = envelope_of(raw)
-            rows = pending.get(calendar.day_of(envelope.timestamp))
-            if rows is not None:
-                rows.append(Row(envelope.row_key, strip_secrets(raw)))
-
-    def _write(self, day: date, rows: list[Row], *, complete: bool) -> DayWritten:
+    def _write(self, day: date, rows: pl.DataFrame, *, complete: bool) -> DayWritten:
         return self.archive.write(self.channel.key, day, rows, read_at=self.now, complete=complete)
 
     def count_requests(self, client: WahaClient, **counts: int) -> None:
@@ -658,6 +655,44 @@ class Importer:
         )
 
 
+class _Pending:
+    """Rows that were read and wait for the end of their day.
+
+    Args:
+        days: contiguous, ascending; rows of other days are left.
+    """
+
+    def __init__(self, calendar: Calendar, days: Sequence[date]) -> None:
+        self._calendar = calendar
+        self._days = list(days)
+        self._frames: list[pl.DataFrame] = []
+
+    def add(self, page: Page) -> dict[date, pl.DataFrame]:
+        """Put the rows of a page to their days; return the days that it completes, as `READ`."""
+        if page.rows and self._days:
+            self._frames.append(self._placed(page.rows))
+        done = [day for day in self._days if second_of(day) + DAY <= page.complete_before]
+        if not done:
+            return {}
+        self._days = self._days[len(done) :]
+        rows = pl.concat([_PENDING.to_frame(), *self._frames])
+        self._frames = [rows.filter(pl.col("day") > done[-1])]
+        complete = rows.filter(pl.col("day") <= done[-1]).partition_by(
+            "day", maintain_order=True, include_key=False, as_dict=True
+        )
+        return {day: complete.get((day,), READ.to_frame()) for day in done}
+
+    def _placed(self, rows: Sequence[bytes]) -> pl.DataFrame:
+        names, times = envelopes_of(rows)
+        day = self._calendar.days_of(pl.col("time")).alias("day")
+        return (
+            pl.DataFrame({"row_key": names, "payload": [strip_secrets(row) for row in rows]}, READ)
+            .with_columns(pl.Series("time", times, dtype=pl.Float64, strict=False))
+            .select(day, *READ)
+            .filter(pl.col("day").is_between(self._days[0], self._days[-1]))
+        )
+
+
 def _members(entry: Entry) -> str | None:
     if entry.members is None:
         return None
@@ -702,9 +737,10 @@ def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict
     CRM does not repeat the loader's own mistake.
     """
     times: dict[str, int] = {}
-    for payload in archive.read(channel, days)["payload"]:
-        envelope = envelope_of(payload)
-        if envelope.timestamp is not None:
-            second = int(envelope.timestamp)
-            times[envelope.row_key] = min(second, times.get(envelope.row_key, second))
+    for day in days:
+        names, said = envelopes_of(archive.read(channel, [day])["payload"].to_list())
+        for name, timestamp in zip(names, said, strict=True):
+            if timestamp is not None:
+                second = int(timestamp)
+                times[name] = min(second, times.get(name, second))
     return times
