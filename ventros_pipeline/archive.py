@@ -161,7 +161,7 @@ class Archive:
 
     def count(self, channel: str, day: date) -> int:
         """Return the distinct rows known of a day; 0 where it was never read."""
-        frame = self._read_day(channel, day, ["row_key"])
+        frame = self._read_day(channel, day)
         return 0 if frame is None else frame["row_key"].n_unique()
 
     def days(self, channel: str) -> list[date]:
@@ -185,14 +185,12 @@ class Archive:
             raise ArchiveError(f"cannot delete {path}: {error.strerror}") from error
         return size
 
-    def _read_day(
-        self, channel: str, day: date, columns: list[str] | None = None
-    ) -> pl.DataFrame | None:
+    def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
         path = self.path(channel, day)
         if not path.exists():
             return None
         try:
-            return pl.read_parquet(path, columns=columns, schema=SCHEMA, missing_columns="insert")
+            return pl.read_parquet(path, schema=SCHEMA, missing_columns="insert")
         except pl.exceptions.PolarsError as error:
             raise ArchiveError(
                 f"channel {channel}, day {day}: {path.name} is damaged ({type(error).__name__}); "

@@ -49,7 +49,8 @@ def open_engine(settings: Settings) -> Engine:
     Raises:
         DatabaseError: it cannot be reached; the message says what to do.
     """
-    return database.connect(database_url(settings))
+    # A request in flight holds a connection; one more waits for a turn, and two do the rest.
+    return database.connect(database_url(settings), max_overflow=settings.waha_concurrency + 1)
 
 
 def open_archive(settings: Settings) -> Archive:

@@ -61,10 +61,17 @@ from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
 from ventros_pipeline.waha.reading import Page, Reader, choose_reader
 from ventros_pipeline.waha.secrets import strip_secrets
-from ventros_pipeline.waha.wire import decode_rows
+from ventros_pipeline.waha.wire import Decoded, decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
 WINDOW_ROWS = 50_000
+# Rows decoded at once.
+DECODED_ROWS = 5_000
+# Windows that may be decoded while one is loaded: Postgres works then, and we would wait.
+WINDOWS_AHEAD = 1
+# The ledger says how far a reading is whenever a day is written, and at least so often: asked for
+# chat by chat, each page would be a transaction.
+COUNT_SECONDS = 1.0
 # Pages that may be read or asked for while one is archived.
 PAGES_AHEAD = 2
 # When evidence was seen whose own time nobody can trust: before any other.
@@ -183,6 +190,11 @@ class Importer:
             else:
                 ledger.close_breaker(self.engine, self.channel)
 
+    def reader(self, probe: Probe) -> Reader:
+        """Return the strategy of reading for a server."""
+        settings = self.settings
+        return choose_reader(probe, page_size=settings.page_size, at_once=settings.waha_concurrency)
+
     def read_directory(self) -> int:
         """List chats, contacts, LIDs and groups; return how many contacts that made.
 
@@ -255,7 +267,7 @@ class Importer:
         if not days:
             return
         with self.client() as client:
-            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            reader = self.reader(client.probe())
             yield from self.read_with(client, reader, days, chats=chats)
             self.notes.extend(reader.notes)
 
@@ -279,6 +291,7 @@ class Importer:
         whole = chats is None and since is None
         settled = ledger.settled_days(self.engine, self.channel, days) if whole else set()
         vanished: dict[date, int] = {}
+        due = monotonic() + COUNT_SECONDS
         # The day that also holds what no day is right for.
         first = calendar.start in days and since is None
         pages = reader.read(
@@ -303,10 +316,12 @@ class Importer:
                     shown = {day.day: day.read for day in written}
                     coverage.note_read(self.engine, self.channel, shown, self.now)
                 vanished |= {day.day: day.vanished for day in written if day.vanished}
-                self.count_requests(
-                    client, days_read=len(written), messages_read=sum(day.read for day in written)
-                )
+                if written or monotonic() >= due:
+                    read_rows = sum(day.read for day in written)
+                    self.count_requests(client, days_read=len(written), messages_read=read_rows)
+                    due = monotonic() + COUNT_SECONDS
                 yield from written
+        self.count_requests(client)
         if vanished:
             rows = sum(vanished.values())
             self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
@@ -344,19 +359,24 @@ class Importer:
             # A load found who is whom, and was cut off before contacts followed.
             self._settle()
         windows = list(self._windows([day for day in days if day not in done]))
-        for window_days in reversed(windows):
-            began = monotonic()
-            window = self._load(window_days, state.own_addresses, max_per_chat, partial, force)
-            self._tell_window(window_days, window, monotonic() - began)
-            ledger.add_progress(
-                self.engine,
-                self.channel,
-                self.run_id,
-                days_loaded=len(window_days),
-                contacts_created=window.contacts_created,
-                sessions_created=window.sessions_created,
-            )
-            yield window
+        how = _How(state.own_addresses, max_per_chat, partial, force)
+        prepared = (self._prepare(window_days, how) for window_days in reversed(windows))
+        # With a cap, what a window holds depends on what the one before it has stored.
+        most = WINDOWS_AHEAD if max_per_chat is None else 0
+        with closing(ahead(prepared, most=most)) as ready:
+            for window in ready:
+                began = monotonic()
+                loaded = self._load(window, how)
+                self._tell_window(list(window.days), loaded, monotonic() - began)
+                ledger.add_progress(
+                    self.engine,
+                    self.channel,
+                    self.run_id,
+                    days_loaded=len(window.days),
+                    contacts_created=loaded.contacts_created,
+                    sessions_created=loaded.sessions_created,
+                )
+                yield loaded
         meet_contacts(self.engine, self.channel, self.run_id)
 
     def _tell_window(self, days: Sequence[date], window: Loaded, seconds: float) -> None:
@@ -457,7 +477,7 @@ class Importer:
             WahaError: WAHA cannot be read.
         """
         with self.client(within=within) as client:
-            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            reader = self.reader(client.probe())
             if not oldest:
                 return Survey(None, reader.ranges_are_cheap, client.stats.requests)
             first = reader.oldest(client)
@@ -554,27 +574,22 @@ class Importer:
         if window:
             yield window
 
-    def _load(
-        self,
-        days: Sequence[date],
-        own_addresses: frozenset[str],
-        max_per_chat: int | None,
-        partial: bool,
-        force: bool,
-    ) -> Loaded:
+    def _prepare(self, days: list[date], how: _How) -> Window:
+        """Decode and judge a window; nothing is written, so it may be done beside a load."""
         memory = loaded.Memory()
-        if max_per_chat is None and not force:
+        if how.max_per_chat is None and not how.force:
             # With a cap, whether a row is one of the newest depends on all others.
-            memory = loaded.recall(self.engine, self.channel, days, self._under(own_addresses))
-        window = self._window(days, own_addresses, max_per_chat, memory)
+            memory = loaded.recall(self.engine, self.channel, days, self._under(how.own_addresses))
+        return self._window(days, how, memory)
+
+    def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
         settle_people(self.engine, self.channel, self.run_id, window.evidence)
         try:
-            done = load_window(
-                self.engine, self.channel, replace(window, partial=partial), self.run_id
-            )
+            done = load_window(self.engine, self.channel, window, self.run_id)
         except loaded.ForgottenError:
-            return self._load(days, own_addresses, max_per_chat, partial, True)
+            how = replace(how, force=True)
+            return self._load(self._prepare(list(window.days), how), how)
         if done.evidence_found:
             self._settle()
         return done
@@ -587,13 +602,7 @@ class Importer:
         settle_people(self.engine, self.channel, self.run_id)
         ledger.end_settling(self.engine, self.channel)
 
-    def _window(
-        self,
-        days: Sequence[date],
-        own_addresses: frozenset[str],
-        max_per_chat: int | None,
-        memory: loaded.Memory,
-    ) -> Window:
+    def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
         everything = self.archive.read(self.channel.key, days)
         looked_at, unchanged = divide(prints_of(everything), memory.rows)
         archived = everything
@@ -601,7 +610,7 @@ class Importer:
             archived = everything.join(
                 looked_at, on=["day", "row_key"], how="semi", maintain_order="left"
             )
-        decoded = decode_rows(archived["payload"].to_list(), own_addresses)
+        decoded = _decoded(archived["payload"], how.own_addresses)
         rejected = [
             Rejected(
                 day=archived["day"][bad.index],
@@ -628,12 +637,12 @@ class Importer:
         judged = messages.judge(
             frame,
             self.calendar,
-            own_addresses=own_addresses,
+            own_addresses=how.own_addresses,
             allow_groups=self.channel.allow_groups,
         )
-        if max_per_chat is not None:
+        if how.max_per_chat is not None:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
-            judged = messages.cap(judged, max_per_chat, newer)
+            judged = messages.cap(judged, how.max_per_chat, newer)
         seen = dict(everything.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
         marked = everything.unique(["day", "row_key"], keep="first", maintain_order=True)
         was_missed = pl.any_horizontal(pl.col("seen_at", "missed_at").is_not_null())
@@ -650,9 +659,30 @@ class Importer:
                 memory,
                 unchanged,
                 looked_at,
-                self._under(own_addresses) if max_per_chat is None else None,
+                self._under(how.own_addresses) if how.max_per_chat is None else None,
             ),
+            partial=how.partial,
         )
+
+
+@dataclass(frozen=True)
+class _How:
+    """What of archived days is loaded, and for whom."""
+
+    own_addresses: frozenset[str]
+    max_per_chat: int | None
+    partial: bool
+    force: bool
+
+
+def _decoded(payloads: pl.Series, own_addresses: frozenset[str]) -> Decoded:
+    """Decode by parts: as Python's objects all rows of a window at once take 200 MB more."""
+    frames, rejected = [], []
+    for start in range(0, max(len(payloads), 1), DECODED_ROWS):
+        part = decode_rows(payloads.slice(start, DECODED_ROWS).to_list(), own_addresses)
+        frames.append(part.frame.with_columns(pl.col("index") + start))
+        rejected += [replace(bad, index=bad.index + start) for bad in part.rejected]
+    return Decoded(pl.concat(frames), rejected)
 
 
 class _Pending:
