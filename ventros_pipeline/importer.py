@@ -623,14 +623,13 @@ class Importer:
             )
             for bad in decoded.rejected
         ]
-        frame = decoded.frame.join(
-            archived.with_row_index("index").select(
-                pl.col("index").cast(pl.Int64), "day", "row_key", "read_at"
-            ),
-            on="index",
-            how="inner",
-            maintain_order="left",
-        )
+        # The payloads are most of a window, and nothing below needs them.
+        everything = everything.drop("payload")
+        where = archived.select("day", "row_key", "read_at")
+        del archived
+        if rejected:
+            where = where[decoded.frame["index"]]
+        frame = decoded.frame.hstack(where)
         # A row of which one version can be read is a message, and counted as such alone.
         readable = set(frame["row_key"]) if rejected else set()
         rejected = [row for row in rejected if row.row_key not in readable]
