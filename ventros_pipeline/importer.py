@@ -358,7 +358,8 @@ class Importer:
         if state.settle_due:
             # A load found who is whom, and was cut off before contacts followed.
             self._settle()
-        windows = list(self._windows([day for day in days if day not in done]))
+        wanted = [day for day in days if day not in done]
+        windows = list(windows_of(self.archive, self.channel.key, wanted))
         how = _How(state.own_addresses, max_per_chat, partial, force)
         prepared = (self._prepare(window_days, how) for window_days in reversed(windows))
         # With a cap, what a window holds depends on what the one before it has stored.
@@ -560,20 +561,6 @@ class Importer:
             **counts,
         )
 
-    def _windows(self, days: Sequence[date]) -> Iterator[list[date]]:
-        """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
-        window: list[date] = []
-        rows = 0
-        for day in days:
-            count = self.archive.count(self.channel.key, day)
-            if window and rows + count > WINDOW_ROWS:
-                yield window
-                window, rows = [], 0
-            window.append(day)
-            rows += count
-        if window:
-            yield window
-
     def _prepare(self, days: list[date], how: _How) -> Window:
         """Decode and judge a window; nothing is written, so it may be done beside a load."""
         memory = loaded.Memory()
@@ -757,6 +744,21 @@ def _evidence(kept: pl.DataFrame) -> list[Evidence]:
         .sort("lid", "phone")
         .iter_rows()
     ]
+
+
+def windows_of(archive: Archive, channel: str, days: Sequence[date]) -> Iterator[list[date]]:
+    """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
+    window: list[date] = []
+    rows = 0
+    for day in days:
+        count = archive.count(channel, day)
+        if window and rows + count > WINDOW_ROWS:
+            yield window
+            window, rows = [], 0
+        window.append(day)
+        rows += count
+    if window:
+        yield window
 
 
 def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict[str, int]:

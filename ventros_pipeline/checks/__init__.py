@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import dagster as dg
 
-from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove, prove_times
+from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove
 from ventros_pipeline.crm.limits import allowed_days
-from ventros_pipeline.importer import archived_times
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.partitions import Span, spans
+from ventros_pipeline.proving import prove_times_kept
 from ventros_pipeline.resources import Pipeline
 
 Ask = Callable[[Pipeline, Span, str], Finding]
@@ -58,8 +58,7 @@ def _ask_once_a_channel(proof: Proof) -> Ask:
 def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
     channel = pipeline.channel(span.channel)
     days = allowed_days(span.days, channel.max_days, pipeline.now().date())
-    said = archived_times(pipeline.archive, span.channel, days)
-    return prove_times(pipeline.engine, channel, days, said)
+    return prove_times_kept(pipeline.engine, pipeline.archive, channel, days)
 
 
 def _note(pipeline: Pipeline, run_id: str, proof: Proof, findings: Iterable[Finding]) -> None:
