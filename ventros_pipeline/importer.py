@@ -6,7 +6,7 @@ call these functions; so does a test that needs no orchestrator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ventros_pipeline.ahead import ahead
-from ventros_pipeline.archive import READ, Archive, DayWritten
+from ventros_pipeline.archive import DAY_SCHEMA, READ, Archive, DayWritten
 from ventros_pipeline.crm import avatars, coverage, ledger, loaded, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
@@ -61,7 +61,7 @@ from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
 from ventros_pipeline.waha.reading import Page, Reader, choose_reader
 from ventros_pipeline.waha.secrets import strip_secrets
-from ventros_pipeline.waha.wire import Decoded, decode_rows
+from ventros_pipeline.waha.wire import decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
 WINDOW_ROWS = 50_000
@@ -569,6 +569,17 @@ class Importer:
             memory = loaded.recall(self.engine, self.channel, days, self._under(how.own_addresses))
         return self._window(days, how, memory)
 
+    def _archived(
+        self, days: Sequence[date], wanted: pl.DataFrame | None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield archived days, or of them the rows that are wanted (`PRINTS`), part by part."""
+        for day in days if wanted is None else wanted["day"].unique().sort():
+            archived = self.archive.read(self.channel.key, [day])
+            if wanted is not None:
+                of_day = wanted.filter(pl.col("day") == day)
+                archived = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
+            yield from archived.iter_slices(DECODED_ROWS)
+
     def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
         settle_people(self.engine, self.channel, self.run_id, window.evidence)
@@ -590,33 +601,16 @@ class Importer:
         ledger.end_settling(self.engine, self.channel)
 
     def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
-        everything = self.archive.read(self.channel.key, days)
-        looked_at, unchanged = divide(prints_of(everything), memory.rows)
-        archived = everything
-        if not unchanged.is_empty():
-            archived = everything.join(
-                looked_at, on=["day", "row_key"], how="semi", maintain_order="left"
-            )
-        decoded = _decoded(archived["payload"], how.own_addresses)
-        rejected = [
-            Rejected(
-                day=archived["day"][bad.index],
-                row_key=archived["row_key"][bad.index],
-                reason=bad.reason,
-                # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
-                payload=archived["payload"][bad.index]
-                .decode(errors="replace")
-                .replace("\x00", "\\u0000"),
-            )
-            for bad in decoded.rejected
-        ]
-        # The payloads are most of a window, and nothing below needs them.
-        everything = everything.drop("payload")
-        where = archived.select("day", "row_key", "read_at")
-        del archived
-        if rejected:
-            where = where[decoded.frame["index"]]
-        frame = decoded.frame.hstack(where)
+        # Read twice, a day at a time: payloads are most of a window, and are never held as a whole.
+        prints, heads = [], []
+        for day in days:
+            archived = self.archive.read(self.channel.key, [day])
+            prints.append(prints_of(archived))
+            heads.append(archived.drop("payload"))
+        everything = pl.concat(heads)
+        looked_at, unchanged = divide(pl.concat(prints), memory.rows)
+        wanted = None if unchanged.is_empty() else looked_at
+        frame, rejected = _decoded(self._archived(days, wanted), how.own_addresses)
         # A row of which one version can be read is a message, and counted as such alone.
         readable = set(frame["row_key"]) if rejected else set()
         rejected = [row for row in rejected if row.row_key not in readable]
@@ -661,14 +655,39 @@ class _How:
     force: bool
 
 
-def _decoded(payloads: pl.Series, own_addresses: frozenset[str]) -> Decoded:
-    """Decode by parts: as Python's objects all rows of a window at once take 200 MB more."""
+def _decoded(
+    parts: Iterable[pl.DataFrame], own_addresses: frozenset[str]
+) -> tuple[pl.DataFrame, list[Rejected]]:
+    """Decode archived rows, a few thousand at once: more of Python's objects only fill memory."""
     frames, rejected = [], []
-    for start in range(0, max(len(payloads), 1), DECODED_ROWS):
-        part = decode_rows(payloads.slice(start, DECODED_ROWS).to_list(), own_addresses)
-        frames.append(part.frame.with_columns(pl.col("index") + start))
-        rejected += [replace(bad, index=bad.index + start) for bad in part.rejected]
-    return Decoded(pl.concat(frames), rejected)
+    for archived in _gathered(parts):
+        decoded = decode_rows(archived["payload"].to_list(), own_addresses)
+        where = archived.select("day", "row_key", "read_at")[decoded.frame["index"]]
+        frames.append(decoded.frame.hstack(where))
+        rejected += [
+            Rejected(
+                day=archived["day"][bad.index],
+                row_key=archived["row_key"][bad.index],
+                reason=bad.reason,
+                # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
+                payload=archived["payload"][bad.index]
+                .decode(errors="replace")
+                .replace("\x00", "\\u0000"),
+            )
+            for bad in decoded.rejected
+        ]
+    return pl.concat(frames), rejected
+
+
+def _gathered(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Put parts together until they are worth decoding; the last one may be empty."""
+    waiting = [DAY_SCHEMA.to_frame()]
+    for part in parts:
+        waiting.append(part)
+        if sum(frame.height for frame in waiting) >= DECODED_ROWS:
+            yield pl.concat(waiting)
+            waiting = [DAY_SCHEMA.to_frame()]
+    yield pl.concat(waiting)
 
 
 class _Pending:

@@ -31,6 +31,7 @@ from benchmarks.speed.loads import (
 )
 from benchmarks.speed.places import Account, Bench, Channel, run_child, say
 from benchmarks.speed.serving import KEY, Served, served
+from benchmarks.speed.targets import ENGINES, LATENCIES
 
 # The formula of the WEBJS target.
 SLACK, GRACE = 1.3, 10.0
@@ -98,6 +99,27 @@ def webjs(bench: Bench) -> Iterator[Line]:
         f"{shown(done['seconds'], 's')} ÷ {shown(allowed, 's')}; {asked['requests']} requests, "
         f"{asked['in_flight']} of {bench.concurrency} allowed at once",
     )
+
+
+def latency(bench: Bench) -> Iterator[Line]:
+    """Import the reference set from near and from far, by windows and chat by chat."""
+    part = 8 if bench.short else 1
+    account = bench.reference(part)
+    size = f"{1172 // part:,} chats, {account.messages:,} messages"
+    for engine in ENGINES:
+        for wait in LATENCIES:
+            with served(account.folder, engine=engine, latency_ms=wait) as server:
+                done = _whole(bench, account, server)
+                asked = server.stats()
+            least = asked["requests"] * wait / 1000 / bench.concurrency
+            yield Line(
+                f"latency.{engine}.{wait}",
+                Spread.of([done["seconds"]]),
+                size,
+                f"{asked['requests']} requests, {asked['in_flight']} of {bench.concurrency} at "
+                f"once, which alone take {shown(least, 's')}; CPU of ours "
+                f"{shown(done['cpu'], 's')}, of the server {shown(asked['cpu'], 's')}",
+            )
 
 
 def bare(bench: Bench) -> Iterator[Line]:
@@ -383,6 +405,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "reference": reference,
     "daemon": daemon,
     "webjs": webjs,
+    "latency": latency,
     "bare": bare,
     "load": load,
     "dlt": dlt,
