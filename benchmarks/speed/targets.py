@@ -20,6 +20,14 @@ TARGETS = (
         _REFERENCE,
     ),
     Target(
+        "daemon.plan",
+        "the same as a plan of runs of 31 days, by the sensor",
+        "",
+        0,
+        "s",
+        _REFERENCE,
+    ),
+    Target(
         "reference.dagster",
         "the same in process, without the daemon",
         AT_MOST,
