@@ -23,12 +23,16 @@ from ventros_pipeline.crm import migrate, plans
 from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import DatabaseError, libpq_url
 from ventros_pipeline.crm.limits import DayRange, Wish
+from ventros_pipeline.instance import STORAGE_VARIABLE
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.settings import get_settings
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, at, message, write_account
 
 VENTROS = Path(sys.executable).with_name("ventros")
 ANA = "5511980000001@s.whatsapp.net"
+# All days of which the account has anything, and the ones beside them. Up to today it would be
+# more runs every month.
+ITS_DAYS = ("--since", "2026-06-01", "--until", "2026-06-04")
 PLANT = """
     INSERT INTO messages
     SELECT (jsonb_populate_record(m, jsonb_build_object(
@@ -97,15 +101,17 @@ def waha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplayServer]:
 
 @pytest.fixture
 def settings(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, dagster_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
-    """The environment of one home on a fresh database."""
+    """The environment of one home on fresh databases."""
     chosen = {
         "VENTROS_HOME": str(tmp_path / "home"),
         "VENTROS_DATABASE_URL": libpq_url(engine.url.render_as_string(hide_password=False)),
+        "VENTROS_DAGSTER_DATABASE_URL": libpq_url(dagster_database_url),
         "VENTROS_HISTORY_START": "2026-06-01",
         "VENTROS_REQUEST_ATTEMPTS": "1",
         "DAGSTER_HOME": "",
+        STORAGE_VARIABLE: "",
         KEY_VARIABLE: KEY,
     }
     for name, value in chosen.items():
@@ -166,8 +172,10 @@ def test_the_channels_are_listed(ventros: Ventros, channel: str) -> None:
 
 
 def test_a_channel_is_enabled_with_limits_and_shown_with_its_last_import(
-    ventros: Ventros, channel: str
+    ventros: Ventros, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Everything, in two runs: the calendar's first day, and all from the oldest message to today.
+    monkeypatch.setenv("VENTROS_RUN_DAYS", "366")
     said = ventros("channel", "enable", channel, "--agent", "Outra", "--max-days", "900", "--json")
     assert said.code == 0
     assert said.json["import"]["enabled"] is True
@@ -195,7 +203,7 @@ def test_an_import_that_is_cancelled_has_ended_and_another_can_begin(
     status = ventros("status", channel, "--json").json["import"]
     assert (status["status"], status["error"]) == ("failed", plans.CANCELLED)
     assert "no import of it is open" in ventros("cancel", channel).err
-    done = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+    done = ventros("import", channel, *ITS_DAYS, "--json")
     assert done.code == 0
     plan = ventros("status", channel, "--watch", "--json").json["import"]
     assert (plan["driver"], plan["status"], plan["days_done"]) == ("command", "completed", 4)
@@ -231,7 +239,7 @@ def test_a_running_import_is_watched_until_it_ends(
 
 
 def test_only_what_is_new_since_the_last_import_is_planned(ventros: Ventros, channel: str) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     planned = ventros("import", channel, "--since", "last", "--dry-run", "--json").json["runs"]
     # The newest message is of 3 June; the day before it is read again.
     assert planned[-1]["from"] == "2026-06-02"
@@ -295,7 +303,7 @@ def test_a_dry_run_does_not_migrate(
 
 
 def test_an_import_prints_its_figures_and_status_the_whole(ventros: Ventros, channel: str) -> None:
-    said = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+    said = ventros("import", channel, *ITS_DAYS, "--json")
 
     assert said.code == 0
     figures = said.json
@@ -412,7 +420,7 @@ def contacts(engine: Engine) -> list[str]:
 def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     assert ventros("doctor", channel, "--json").json["complaints"] == []
     with engine.begin() as connection:
         # As people spell it who have not heard of the ninth digit.
@@ -444,7 +452,7 @@ def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
 def test_a_message_in_two_rows_is_a_complaint_that_names_which_one_to_keep(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     with engine.begin() as connection:
         kept = connection.exec_driver_sql(
             "SELECT id::text FROM messages WHERE channel_message_id LIKE '%%3EB0000A'"
