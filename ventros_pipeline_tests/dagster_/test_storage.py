@@ -89,10 +89,17 @@ def home(short_dir: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def instance(home: Path) -> Iterator[DagsterInstance]:
-    with open_instance(settings_of(home)) as opened:
-        opened.add_dynamic_partitions(CHANNEL, [KEY])
-        yield opened
+def instance(dagster_database_url: str, tmp_path: Path) -> Iterator[DagsterInstance]:
+    """An instance in a database of the tests' server; `home` has a server of its own."""
+    with opened(settings_of(tmp_path, dagster_database_url=dagster_database_url)) as instance:
+        yield instance
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as instance:
+        instance.add_dynamic_partitions(CHANNEL, [KEY])
+        yield instance
 
 
 def settings_of(home: Path, **more: str) -> Settings:
@@ -184,15 +191,14 @@ def test_a_month_is_recorded_in_few_statements(instance: DagsterInstance) -> Non
         assert newest.event is not None
 
 
-def test_connections_are_kept_and_few(instance: DagsterInstance, home: Path) -> None:
-    with connections() as opened:
+def test_connections_are_kept_and_few(instance: DagsterInstance, dagster_database_url: str) -> None:
+    with connections() as made:
         load_month(instance)
 
-    assert len(opened) <= 3
-    url = libpq_url(embedded.start(home / "postgres").url)
-    with psycopg.connect(url) as session:
+    assert len(made) <= 3
+    with psycopg.connect(libpq_url(dagster_database_url)) as session:
         [used] = session.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", (DAGSTER_DATABASE,)
+            "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
         ).fetchone() or (0,)
     assert 0 < used <= 6
 
@@ -213,14 +219,15 @@ def connections() -> Iterator[list[object]]:
 
 
 def test_a_server_that_was_restarted_fails_no_run(
-    instance: DagsterInstance, home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ventros_pipeline.storage.TRUSTED_SECONDS", -1.0)
-    load_month(instance)
-    embedded.start(home / "postgres").stop()
-    embedded.start(home / "postgres", settings=FAST)
+    with opened(settings_of(home)) as instance:
+        load_month(instance)
+        embedded.start(home / "postgres").stop()
+        embedded.start(home / "postgres", settings=FAST)
 
-    assert load_month(instance).success
+        assert load_month(instance).success
 
 
 def test_a_key_that_was_deleted_is_gone_at_once(instance: DagsterInstance) -> None:
