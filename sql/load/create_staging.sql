@@ -31,8 +31,19 @@ CREATE TEMP TABLE staged_absences (
     gone_at timestamptz, PRIMARY KEY (day, row_key)
 ) ON COMMIT DROP;
 CREATE TEMP TABLE changed_messages (message_id uuid PRIMARY KEY) ON COMMIT DROP;
--- Contacts whose sessions are cut anew, and the cut.
-CREATE TEMP TABLE touched_contacts (contact_id uuid PRIMARY KEY) ON COMMIT DROP;
+-- When the messages of a contact change, the stretches of its time that are cut anew for it, the
+-- CRM's own sessions with it, and the cut.
+CREATE TEMP TABLE touched_contacts (
+    contact_id uuid NOT NULL, span tstzrange NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE touched_spans (
+    contact_id uuid NOT NULL, from_at timestamptz NOT NULL, until_at timestamptz NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE their_sessions (
+    session_id uuid NOT NULL, contact_id uuid NOT NULL, started_at timestamptz NOT NULL,
+    last_activity_at timestamptz NOT NULL, opens_at timestamptz NOT NULL,
+    closes_at timestamptz NOT NULL
+) ON COMMIT DROP;
 CREATE TEMP TABLE planned_sessions (
     message_id uuid, contact_id uuid NOT NULL, at timestamptz NOT NULL, from_me boolean,
     -- Whether its time is its own, and whether the session is the CRM's.

@@ -24,12 +24,12 @@ WITH written AS (
     RETURNING id
 )
 INSERT INTO history_sync.message_keys (
-    channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, status_rank,
+    channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, at, status_rank,
     time_trusted, kind_is_known, edited_at, read_at, reply_to_stanza, inserted_by_run
 )
 SELECT
     %(channel_id)s, s.chat_id, s.stanza_id, s.message_id, s.contact_id, s.waha_id, s.address,
-    s.day, s.status_rank, s.time_trusted, s.kind_is_known, s.edited_at, s.read_at,
+    s.day, s.at, s.status_rank, s.time_trusted, s.kind_is_known, s.edited_at, s.read_at,
     s.reply_to_stanza, %(run_id)s
 FROM staged_messages AS s
 INNER JOIN written ON written.id = s.message_id

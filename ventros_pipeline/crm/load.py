@@ -75,6 +75,15 @@ class ConcurrentWriteError(Exception):
     """The CRM's own writer stored one of these messages a moment ago; the window is tried again."""
 
 
+# What changes is noted before, by `touch_sessions.sql` of loads or of merges.
+PLAN_SESSIONS = (
+    "find_theirs",
+    "touch_theirs",
+    "find_spans",
+    "analyze_spans",
+    "plan_sessions",
+    "analyze_sessions",
+)
 # The CRM writes without our locks. When both wait for each other Postgres ends one of us, and a
 # chat of another project may take an external id in between; nothing was kept, and it goes again.
 _IN_THE_WAY = (ConcurrentWriteError, errors.DeadlockDetected, errors.UniqueViolation)
@@ -312,8 +321,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.Da
         "tombstone_messages",
         "lift_tombstones",
         "touch_sessions",
-        "plan_sessions",
-        "analyze_sessions",
+        *PLAN_SESSIONS,
     )
     loaded.sessions_created = _insert(cursor, values)
     _run(
@@ -359,8 +367,8 @@ def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
             f"{left} messages were written and deleted again by another process meanwhile; "
             "nothing of this window was kept; run the same days again"
         )
-    cursor.execute("DELETE FROM planned_sessions")
-    _run(cursor, values, "upsert_places", "tombstone_messages", "touch_sessions", "plan_sessions")
+    cursor.execute("TRUNCATE touched_spans, their_sessions, planned_sessions")
+    _run(cursor, values, "upsert_places", "tombstone_messages", "touch_sessions", *PLAN_SESSIONS)
     cursor.execute(read_sql("load/upsert_sessions.sql"), values)
     return sessions_created + _scalar(cursor)
 

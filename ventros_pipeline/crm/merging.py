@@ -36,7 +36,7 @@ from ventros_pipeline.crm.identities import (
     save_evidence,
     store_people,
 )
-from ventros_pipeline.crm.load import load_values
+from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
@@ -511,11 +511,13 @@ class _Movement:
     def _cut_sessions(self) -> None:
         """Cut the sessions of givers and takers anew, channel by channel."""
         for channel in self.siblings:
-            self.cursor.execute("TRUNCATE touched_contacts, planned_sessions")
+            self.cursor.execute(
+                "TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions"
+            )
             self.run("touch_sessions")
             values = load_values(channel, self.run_id)
             for name in (
-                "plan_sessions",
+                *PLAN_SESSIONS,
                 "upsert_sessions",
                 "move_messages",
                 "delete_sessions",
