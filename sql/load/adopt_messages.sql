@@ -30,11 +30,9 @@ INNER JOIN LATERAL (
     )
 ) AS found ON true
 INNER JOIN public.messages AS m ON m.id = found.id
-WHERE NOT EXISTS (
-    SELECT FROM history_sync.message_keys AS k
-    WHERE k.channel_id = %(channel_id)s AND k.chat_id = s.chat_id AND k.stanza_id = s.stanza_id
-)
 -- A row that has a key is another message already.
-AND NOT EXISTS (SELECT FROM history_sync.message_keys AS taken WHERE taken.message_id = m.id)
+WHERE NOT EXISTS (
+    SELECT FROM history_sync.message_keys AS taken WHERE taken.message_id = m.id OFFSET 0
+)
 ORDER BY s.chat_id, s.stanza_id, m.created_at, m.id
 ON CONFLICT DO NOTHING

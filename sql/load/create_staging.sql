@@ -49,6 +49,11 @@ CREATE TEMP TABLE planned_sessions (
     -- Whether its time is its own, and whether the session is the CRM's.
     is_settled boolean NOT NULL, is_theirs boolean NOT NULL, session_id uuid NOT NULL
 ) ON COMMIT DROP;
+-- When the messages of this window were sent.
+CREATE TEMP TABLE moments (
+    contact_id uuid NOT NULL, chat_id uuid NOT NULL, first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL
+) ON COMMIT DROP;
 -- Where messages stood that have moved to an earlier time.
 CREATE TEMP TABLE moved_messages (
     contact_id uuid NOT NULL, chat_id uuid, was_at timestamptz NOT NULL

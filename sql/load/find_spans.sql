@@ -26,7 +26,9 @@ WITH RECURSIVE walked AS (
     LEFT JOIN LATERAL (
         SELECT k.at, ours.started_at
         FROM history_sync.message_keys AS k
-        INNER JOIN public.messages AS m ON m.id = k.message_id
+        CROSS JOIN LATERAL (
+            SELECT session_id, deleted_at FROM public.messages WHERE id = k.message_id OFFSET 0
+        ) AS m
         LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
         WHERE k.channel_id = %(channel_id)s AND k.contact_id = w.contact_id
           AND k.at BETWEEN w.from_at - %(timeout)s AND w.until_at
@@ -37,7 +39,9 @@ WITH RECURSIVE walked AS (
     LEFT JOIN LATERAL (
         SELECT k.at, ours.ended_at
         FROM history_sync.message_keys AS k
-        INNER JOIN public.messages AS m ON m.id = k.message_id
+        CROSS JOIN LATERAL (
+            SELECT session_id, deleted_at FROM public.messages WHERE id = k.message_id OFFSET 0
+        ) AS m
         LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
         WHERE k.channel_id = %(channel_id)s AND k.contact_id = w.contact_id
           AND k.at BETWEEN w.from_at AND w.until_at + %(timeout)s

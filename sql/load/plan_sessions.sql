@@ -37,7 +37,9 @@ WITH timeline AS (
           AND t.at BETWEEN span.from_at AND span.until_at
         OFFSET 0
     ) AS k
-    INNER JOIN public.messages AS m ON m.id = k.message_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM public.messages WHERE id = k.message_id OFFSET 0
+    ) AS m
     LEFT JOIN staged_messages AS s ON s.message_id = k.message_id
     LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
     LEFT JOIN public.sessions AS held ON held.id = m.session_id
