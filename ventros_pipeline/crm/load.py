@@ -229,7 +229,9 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
     people, loaded.contacts_created = resolve_people(cursor, channel, wanted, run_id)
     values = load_values(channel, run_id)
-    yielded = find_live_rows(cursor, channel) and yield_to_live_rows(cursor, values)
+    named = pl.concat([kept["stanza_id"], kept["revoked_stanza_id"].drop_nulls()])
+    found = find_live_rows(cursor, channel, named.unique().to_list())
+    yielded = found and yield_to_live_rows(cursor, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     outcomes = OUTCOMES.to_frame()
     if yielded or not merged.rows.is_empty():

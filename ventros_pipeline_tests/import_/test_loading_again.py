@@ -227,8 +227,7 @@ def test_sessions_are_cut_around_what_a_load_brings_as_if_all_had_been_cut_anew(
         rows = [
             said(
                 f"{number}-{n}",
-                f"{random.randint(1, 3):02} {random.randint(0, 11):02}:"
-                f"{random.randint(0, 59):02}",
+                f"{random.randint(1, 3):02} {random.randint(0, 11):02}:{random.randint(0, 59):02}",
                 from_me=random.random() < 0.5,
             )
             for n in range(random.randint(1, 4))
