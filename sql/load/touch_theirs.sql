@@ -3,12 +3,17 @@ WITH grown AS (
     INSERT INTO history_sync.their_sessions AS known (
         channel_id, session_id, contact_id, opens_at, closes_at
     )
-    SELECT %(channel_id)s, session_id, contact_id, opens_at, closes_at FROM their_sessions
+    SELECT %(channel_id)s, session_id, contact_id, opens_at, closes_at
+    FROM their_sessions AS t
+    WHERE NOT EXISTS (
+        SELECT FROM history_sync.their_sessions AS same
+        WHERE same.channel_id = %(channel_id)s AND same.session_id = t.session_id
+          AND (same.contact_id, same.opens_at, same.closes_at)
+              = (t.contact_id, t.opens_at, t.closes_at)
+    )
     ON CONFLICT (channel_id, session_id) DO UPDATE SET
         contact_id = excluded.contact_id, opens_at = excluded.opens_at,
         closes_at = excluded.closes_at
-    WHERE (known.contact_id, known.opens_at, known.closes_at)
-        IS DISTINCT FROM (excluded.contact_id, excluded.opens_at, excluded.closes_at)
     RETURNING contact_id, opens_at, closes_at
 )
 INSERT INTO touched_contacts (contact_id, span)

@@ -41,7 +41,6 @@ def find_live_rows(cursor: Cursor[Any], channel: Channel, stanzas: Collection[st
     Args:
         stanzas: the window's own.
     """
-    cursor.execute(read_sql("live/create_live.sql"))
     values: dict[str, Any] = {"channel_id": channel.id, "project_id": channel.project_id}
     cursor.execute(read_sql("live/begin_look.sql"), values)
     [(since,)] = cursor.fetchall()
@@ -59,7 +58,6 @@ def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> bool:
 
     Runs before the window's own messages are staged: the copies are merged by the same statements.
     """
-    cursor.execute(read_sql("identity/create_moves.sql"))
     cursor.execute(read_sql("live/know_rows.sql"), values)
     if not cursor.rowcount:
         return False

@@ -27,6 +27,7 @@ from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import make_staging
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.messages import OVER_LIMIT
@@ -175,7 +176,7 @@ class Loaded:
 
 @contextmanager
 def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
-    """Open a transaction that holds the channel's lock, with the staging tables made.
+    """Open a transaction that holds the channel's lock, with the staging tables empty.
 
     Locks are taken in one order everywhere, people before channel.
     """
@@ -193,7 +194,7 @@ def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                 (f"ventros/channel/{channel.id}",),
             )
-            cursor.execute(read_sql("load/create_staging.sql"))
+            make_staging(cursor)
             yield cursor
 
 

@@ -38,6 +38,7 @@ from ventros_pipeline.crm.identities import (
 )
 from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import make_staging
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
@@ -278,8 +279,7 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
     with _cursor(engine) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
-        cursor.execute(read_sql("load/create_staging.sql"))
-        cursor.execute(read_sql("identity/create_moves.sql"))
+        make_staging(cursor)
         yield movement
     log = _LOG.about(channel=channel.key, run=run_id)
     for move in movement.merged:
