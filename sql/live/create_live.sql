@@ -1,9 +1,3 @@
--- Rows that the CRM wrote and that no key of ours names yet.
-CREATE TEMP TABLE live_rows (
-    message_id uuid PRIMARY KEY, contact_id uuid NOT NULL, stanza_id text NOT NULL,
-    -- The conversation, where the row's id names one; a bare stanza id leaves only the contact.
-    address text
-) ON COMMIT DELETE ROWS;
 -- Who the CRM's contacts of bare rows are: people by their number or LID, whichever contact of theirs
 -- the pipeline knows, or the account itself.
 CREATE TEMP TABLE live_people (

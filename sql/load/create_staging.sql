@@ -1,10 +1,3 @@
-CREATE TEMP TABLE staged_people (
-    contact_id uuid PRIMARY KEY, chat_id uuid, is_group boolean NOT NULL, external_id text,
-    phone text, name text, name_rank smallint NOT NULL, name_at timestamptz NOT NULL
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE staged_identities (
-    address text PRIMARY KEY, contact_id uuid NOT NULL
-) ON COMMIT DELETE ROWS;
 -- One line for each distinct row of WAHA that is a message to keep; two of them may be one message.
 CREATE TEMP TABLE staged_rows (
     day date NOT NULL, chat_id uuid NOT NULL, stanza_id text NOT NULL, waha_id text NOT NULL,

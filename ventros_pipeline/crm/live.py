@@ -27,6 +27,7 @@ from psycopg import Cursor
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
 from ventros_pipeline.transform import phones
 from ventros_pipeline.transform.identity import LID_SUFFIX
 
@@ -48,6 +49,7 @@ def find_live_rows(cursor: Cursor[Any], channel: Channel, stanzas: Collection[st
     cursor.execute(read_sql("live/list_rows.sql"), {**values, "stanzas": list(stanzas)})
     if not cursor.rowcount:
         return False
+    stage_messages(cursor)
     copy_frame(cursor, _people_of_bare_rows(cursor, channel), "live_people")
     cursor.execute(read_sql("live/place_rows.sql"), values)
     return True

@@ -27,7 +27,7 @@ from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
-from ventros_pipeline.crm.staging import make_staging
+from ventros_pipeline.crm.staging import stage_messages, stage_people
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.messages import OVER_LIMIT
@@ -176,7 +176,7 @@ class Loaded:
 
 @contextmanager
 def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
-    """Open a transaction that holds the channel's lock, with the staging tables empty.
+    """Open a transaction that holds the channel's lock, with the staging tables of people empty.
 
     Locks are taken in one order everywhere, people before channel.
     """
@@ -194,7 +194,7 @@ def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                 (f"ventros/channel/{channel.id}",),
             )
-            make_staging(cursor)
+            stage_people(cursor)
             yield cursor
 
 
@@ -236,6 +236,7 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     outcomes = OUTCOMES.to_frame()
     if yielded or not merged.rows.is_empty():
+        stage_messages(cursor)
         _stage(cursor, merged, window.absences)
         outcomes = _write(cursor, values, loaded)
     outcomes = prints.with_mates(outcomes, merged.rows)

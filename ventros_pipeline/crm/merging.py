@@ -38,7 +38,7 @@ from ventros_pipeline.crm.identities import (
 )
 from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
-from ventros_pipeline.crm.staging import make_staging
+from ventros_pipeline.crm.staging import stage_messages
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
@@ -279,7 +279,7 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
     with _cursor(engine) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
-        make_staging(cursor)
+        stage_messages(cursor)
         yield movement
     log = _LOG.about(channel=channel.key, run=run_id)
     for move in movement.merged:

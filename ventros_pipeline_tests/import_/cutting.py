@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values, transaction
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
 
 _EVERYTHING = """
     INSERT INTO touched_contacts (contact_id, span)
@@ -54,6 +55,7 @@ def badly_cut(engine: Engine, channel: Channel) -> list[tuple[Any, ...]]:
     """Return what differs from a cut of everything; nothing is kept of that."""
     values = load_values(channel, str(channel.id))
     with transaction(engine, channel) as cursor:
+        stage_messages(cursor)
         cursor.execute(_EVERYTHING, values)
         for statement in PLAN_SESSIONS:
             cursor.execute(read_sql(f"load/{statement}.sql"), values)
