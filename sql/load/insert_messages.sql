@@ -29,7 +29,6 @@ WITH written AS (
     LEFT JOIN planned_sessions AS p USING (message_id)
     -- A message that is gone belongs to no session; any other one does.
     WHERE s.is_new AND (p.message_id IS NOT NULL OR s.gone_by IS NOT NULL)
-    ORDER BY s.at
     ON CONFLICT (channel_id, channel_message_id)
         WHERE channel_message_id IS NOT NULL AND deleted_at IS NULL
         DO NOTHING

@@ -249,7 +249,8 @@ def _stage(cursor: Cursor[Any], merged: messages.Messages, absences: pl.DataFram
     copy_frame(cursor, merged.rows, "staged_rows")
     # Never edited is before any edit, and polars has no -infinity.
     never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
-    staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
+    # Stored in this order; sorted here it needs no file.
+    staged = merged.messages.select(STAGED_MESSAGES).sort("at").with_columns(edited_at=never)
     copy_frame(cursor, staged, "staged_messages")
     copy_frame(cursor, absences, "staged_absences")
     cursor.execute(read_sql("load/analyze_staging.sql"))

@@ -1,5 +1,6 @@
--- Rows of the CRM that no key names, found once and kept, for the CRM has no index to find them by.
+-- What the next load need not look for again.
 
+-- Rows of the CRM that no key names, found once and kept: the CRM has no index to find them by.
 CREATE TABLE history_sync.unknown_rows (
     message_id uuid PRIMARY KEY REFERENCES public.messages (id) ON DELETE CASCADE,
     channel_id uuid NOT NULL,
@@ -25,3 +26,23 @@ CREATE TABLE history_sync.live_looks (
     -- The newest look at everything.
     whole_at timestamptz NOT NULL
 );
+
+-- The messages of a day's rows, those elsewhere too: how many, and a sum of hashes of their ids and of
+-- the runs that stored them, for one that was deleted and came back has the same id.
+CREATE FUNCTION history_sync.day_digest(
+    of_channel uuid, of_day date, elsewhere uuid[], OUT keys bigint, OUT digest bigint
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT
+        count(*),
+        coalesce(sum(uuid_hash(message_id)::bigint + uuid_hash(inserted_by_run)), 0)::bigint
+    FROM (
+        SELECT message_id, inserted_by_run
+        FROM history_sync.message_keys
+        WHERE channel_id = of_channel AND day = of_day
+        UNION ALL
+        SELECT message_id, inserted_by_run
+        FROM unnest(elsewhere) AS other (message_id)
+        INNER JOIN history_sync.message_keys USING (message_id)
+    ) AS held
+$$;
