@@ -53,8 +53,8 @@ def message_checks(crm_messages: dg.AssetsDefinition) -> list[dg.AssetChecksDefi
 
 
 def _ask_once_a_channel(proof: Proof) -> Ask:
-    def ask(pipeline: Pipeline, channel: Channel, _span: Span, run_id: str) -> Finding:
-        return prove(pipeline.engine, channel, proof, run_id)
+    def ask(pipeline: Pipeline, channel: Channel, span: Span, run_id: str) -> Finding:
+        return prove(pipeline.engine, channel, proof, run_id, span.days)
 
     return ask
 

@@ -108,7 +108,7 @@ def _prove(pipeline: Pipeline, channel: Channel, synced: Synced, run_id: str) ->
     if not days:
         return []
     findings: Iterable[tuple[Proof, Finding]] = [
-        *((proof, prove(pipeline.engine, channel, proof, run_id)) for proof in PROOFS),
+        *((proof, prove(pipeline.engine, channel, proof, run_id, days)) for proof in PROOFS),
         (TIMES_KEPT, prove_times_kept(pipeline.engine, pipeline.archive, channel, days)),
     ]
     return [
