@@ -21,7 +21,8 @@ FROM (
     LEFT JOIN public.contacts AS co ON co.id = m.contact_id
     LEFT JOIN public.sessions AS se ON se.id = m.session_id
     LEFT JOIN public.agents AS ag ON ag.id = m.agent_id
-    WHERE k.channel_id = %(channel_id)s AND m.source = 'history_import' AND m.deleted_at IS NULL
+    WHERE k.channel_id = %(channel_id)s AND (%(days)s::date[] IS NULL OR k.day = ANY(%(days)s::date[]))
+      AND m.source = 'history_import' AND m.deleted_at IS NULL
 ) AS joined
 WHERE missing <> ''
 ORDER BY message_id

@@ -54,21 +54,12 @@ def report(
         found = report_of(engine, get_channel(engine, channel), start=read_settings().history_start)
     value = {**found.as_json(), "verdict": verdict_of(found).as_json(words)}
     if html is not None:
-        value["html"] = str(_write(html, found, words))
+        from ventros_pipeline.report.page import write_page
+
+        value["html"] = str(write_page(html, found, words))
     console.result(value, as_json=as_json, show=lambda: show_report(found, words))
     if html is not None and not as_json:
         console.say(f"written: {html}")
-
-
-def _write(path: Path, found: Report, words: Words) -> Path:
-    from ventros_pipeline.report.page import page_of
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page_of(found, words), encoding="utf-8")
-    except OSError as error:
-        raise console.fail(f"the page cannot be written: {error}") from error
-    return path.resolve()
 
 
 def show_report(found: Report, words: Words | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from shlex import quote
 from typing import Any
 
@@ -149,13 +149,27 @@ TIMES_KEPT = Proof(
 )
 
 
-def prove(engine: Engine, channel: Channel, proof: Proof, run_id: str | None = None) -> Finding:
+def prove(
+    engine: Engine,
+    channel: Channel,
+    proof: Proof,
+    run_id: str | None = None,
+    days: Sequence[date] | None = None,
+) -> Finding:
     """Ask one question of one channel.
 
     Args:
         run_id: whose balance is looked at; None for the newest one of every day.
+        days: whose messages are looked at, so that it costs what they hold; None for all.
     """
-    rows = _ask(engine, channel, proof.statement, run_id=run_id)
+    values: dict[str, object] = {"days": None, "since": None, "until": None}
+    if days is not None:
+        values = {
+            "days": list(days),
+            "since": datetime.combine(min(days), time.min, UTC),
+            "until": datetime.combine(max(days), time.max, UTC),
+        }
+    rows = _ask(engine, channel, proof.statement, run_id=run_id, **values)
     if not rows:
         return Finding(channel.key, 0)
     whole = ("found", "from_day", "to_day")

@@ -7,6 +7,7 @@ What belongs here: which figures the page shows where. What does not: how it loo
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -21,6 +22,24 @@ from ventros_pipeline.report.words import Words
 TABLES = ("states", "reasons", "import", "months")
 # The verdict is seen without its colour, too.
 MARKS = {"complete": "✓", "settling": "◷", "incomplete": "✗"}
+
+
+class PageError(Exception):
+    """The page has no place to lie in."""
+
+
+def write_page(path: Path, report: Report, words: Words) -> Path:
+    """Write the page into a file, and its folder where that is missing; return its full path.
+
+    Raises:
+        PageError: it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page_of(report, words), encoding="utf-8")
+    except OSError as error:
+        raise PageError(f"the page cannot be written: {error}") from error
+    return path.resolve()
 
 
 def page_of(report: Report, words: Words) -> str:

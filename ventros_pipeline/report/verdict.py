@@ -107,7 +107,8 @@ def _reasons(report: Report) -> Iterator[Reason]:
         name = "import_failed" if error else "missing"
         yield _of_days(name, report, report.missing, detail=error)
     if rows := report.balance["quarantined"]:
-        yield _of_days("quarantined", report, report.quarantine_days, n=rows, rows=rows)
+        figures = {**_span(report.quarantine_days), "n": rows, "rows": rows}
+        yield Reason("quarantined", f"ventros quarantine list {quote(report.channel)}", figures)
     yield from _of_state(report, "reading", "unfinished", INCOMPLETE)
     yield from _of_state(report, "settling", "settling", SETTLING)
 
@@ -144,13 +145,12 @@ def _of_days(
     days: Sequence[date],
     *options: str,
     detail: str = "",
-    **figures: Any,
 ) -> Reason:
     """Return a reason that an import of some days takes away."""
     command = ["ventros", "import", quote(report.channel)]
     if days:
         command += ["--since", min(days).isoformat(), "--until", max(days).isoformat()]
-    return Reason(name, " ".join([*command, *options]), {**_span(days), **figures}, detail)
+    return Reason(name, " ".join([*command, *options]), _span(days), detail)
 
 
 def _span(days: Sequence[date]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_a_planted_duplicate_fails_the_run_through_its_check(
     rows = {str(row["id"]) for row in house.rows(STANZA_A)}
     assert len(rows) == 2
 
-    result = house.materialize((0, "2026-06-03"))
+    result = house.materialize((0, "2026-06-02"))
 
     assert not result.success
     [failed] = [e for e in result.get_asset_check_evaluations() if e.check_name == check]

@@ -42,7 +42,7 @@ REASONS: list[tuple[str, dict[str, Any], str, str]] = [
         "incomplete",
         "import {} --since 2026-06-02 --until 2026-06-02",
     ),
-    ("quarantined", QUARANTINED, "incomplete", "import {} --since 2026-06-29 --until 2026-06-29"),
+    ("quarantined", QUARANTINED, "incomplete", "quarantine list {}"),
     ("unfinished", {"days": [day("2026-06-30", "reading")]}, "incomplete", "sync {}"),
     ("settling", {"days": [day("2026-06-30", "settling")]}, "settling", "sync {}"),
 ]
