@@ -1,15 +1,9 @@
-"""Writes `docs/reference/metrics.md` from the table that the exporter reads.
-
-python -m docs.metrics_page
-"""
+"""The page `docs/reference/metrics.md`, from the table that the exporter reads."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ventros_pipeline.metrics import metrics_reference
 
-PAGE = Path(__file__).parent / "reference" / "metrics.md"
 _HEAD = """# Metrics
 
 `ventros serve` answers `GET /metrics` in the format of Prometheus to whoever sends the value of
@@ -46,7 +40,3 @@ def metrics_page() -> str:
         for name, kind, labels, says in metrics_reference()
     ]
     return _HEAD + "\n".join(rows) + "\n" + _FOOT
-
-
-if __name__ == "__main__":
-    PAGE.write_text(metrics_page(), encoding="utf-8")

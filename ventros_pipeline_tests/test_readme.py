@@ -5,30 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic_core import PydanticUndefined
 
 from ventros_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROMISE = (
     "At-least-once reading, effectively-once rows: each WhatsApp message of a channel is one "
     "row in the CRM, whatever was retried, overlapped, re-addressed or killed; and what could "
     "not be imported is counted, kept and named."
 )
-
-
-def settings_lines() -> list[str]:
-    lines = []
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, PydanticUndefined) else f"`{field.default}`"
-        lines.append(f"| `VENTROS_{name.upper()}` | {default} | {field.description} |")
-    return lines
-
-
-def test_the_settings_table_is_what_settings_py_says() -> None:
-    table = README.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
-    assert table.strip().splitlines()[2:] == settings_lines()
 
 
 def test_env_example_names_every_setting_once_and_sets_none() -> None:

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ventros_pipeline import logs
+from ventros_pipeline.cli.completion import channel_keys
 from ventros_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-ChannelKey = Annotated[str, typer.Argument(help="Key or id of a channel (`ventros channel list`).")]
+ChannelKey = Annotated[
+    str,
+    typer.Argument(
+        help="Key or id of a channel (`ventros channel list`).", autocompletion=channel_keys
+    ),
+]
 
 
 def read_settings() -> Settings:

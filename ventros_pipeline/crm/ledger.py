@@ -184,11 +184,6 @@ def closes(balance: Mapping[str, int]) -> bool:
     return balance["seen"] == sum(balance[name] for name in COUNTS if name != "seen")
 
 
-def breakdown(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
-    """Return messages by `what` (kind, status, direction) and `value`, most first."""
-    return _rows(engine, "ledger/breakdown.sql", {"channel_id": channel.id})
-
-
 def coverage(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return the days of a channel by coverage state: state, days, from_day, to_day, rows."""
     return _rows(engine, "ledger/coverage.sql", {"channel_id": channel.id})

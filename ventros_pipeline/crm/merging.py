@@ -36,8 +36,9 @@ from ventros_pipeline.crm.identities import (
     save_evidence,
     store_people,
 )
-from ventros_pipeline.crm.load import load_values
+from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
@@ -80,6 +81,21 @@ class Settled:
 
     merged: int = 0
     split: int = 0
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What would be known of who is whom.
+
+    Attributes:
+        addresses: how many were asked for; `people`: how many people those are.
+        merged: contacts of the CRM that would be absorbed by others; `split`: taken apart.
+    """
+
+    addresses: int
+    people: int
+    merged: int
+    split: int
 
 
 @dataclass(frozen=True)
@@ -228,6 +244,24 @@ def unsettled(engine: Engine, channel: Channel) -> Regrouping:
         return _plan(cursor, channel)
 
 
+def foresee(
+    engine: Engine, channel: Channel, evidence: Sequence[Evidence], addresses: Collection[str]
+) -> Foreseen:
+    """Return what a settling would do if some evidence were known; nothing of it is kept.
+
+    Args:
+        evidence: what a channel's lists say now.
+        addresses: those whose people are counted.
+    """
+    with _cursor(engine) as cursor:
+        save_evidence(cursor, channel, evidence)
+        plan = _plan(cursor, channel)
+        people = people_of(cursor, channel, addresses)
+        cursor.connection.rollback()
+    persons = {people.get(address, frozenset([address])) for address in addresses}
+    return Foreseen(len(addresses), len(persons), len(plan.merges), len(plan.splits))
+
+
 @contextmanager
 def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
     with engine.begin() as connection:
@@ -245,8 +279,7 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
     with _cursor(engine) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
-        cursor.execute(read_sql("load/create_staging.sql"))
-        cursor.execute(read_sql("identity/create_moves.sql"))
+        stage_messages(cursor)
         yield movement
     log = _LOG.about(channel=channel.key, run=run_id)
     for move in movement.merged:
@@ -478,11 +511,13 @@ class _Movement:
     def _cut_sessions(self) -> None:
         """Cut the sessions of givers and takers anew, channel by channel."""
         for channel in self.siblings:
-            self.cursor.execute("TRUNCATE touched_contacts, planned_sessions")
+            self.cursor.execute(
+                "TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions"
+            )
             self.run("touch_sessions")
             values = load_values(channel, self.run_id)
             for name in (
-                "plan_sessions",
+                *PLAN_SESSIONS,
                 "upsert_sessions",
                 "move_messages",
                 "delete_sessions",

@@ -3,7 +3,7 @@
 from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
 
 revision = "0022"
-down_revision = "0015"
+down_revision = "0021"
 
 
 def upgrade() -> None:
