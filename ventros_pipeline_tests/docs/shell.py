@@ -32,6 +32,7 @@ NOT_TYPED = {
     "make lint": "`make test` runs it before this",
     "git pull": "the folder is no clone",
     ".venv/bin/python -m pytest": "tests that run tests",
+    ".venv/bin/python -m docs.generate": "it writes the pages that other tests read",
     ".venv/bin/python docs/screenshots.py": "it drives Chromium for minutes",
     ".venv/bin/python -m benchmarks": "measurements take minutes",
     'psql "$OWNER_URL" -c \'\\password': "it asks for a password on a terminal",
