@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Each worker has a Postgres of its own.
-WORKERS ?= 2
+# Each worker has a Postgres of its own. One more than the cores of a small machine: half of the time
+# a test waits, for a process, a poll or a clock.
+WORKERS ?= 3
 # A file's tests share what they set up. In our order, the longest first (conftest.py): xdist's own
 # begins with the files that have most tests, and ends with one worker at a file of two minutes.
 DIST := --dist loadfile --no-loadscope-reorder
