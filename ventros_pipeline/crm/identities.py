@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 from psycopg import Cursor
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
@@ -269,6 +270,7 @@ def store_people(cursor: Cursor[Any], channel: Channel, people: list[Person], ru
     """Make what is missing of persons and complete what is there; return the contacts made."""
     staged = [_staged(person) for person in people]
     copy_frame(cursor, pl.DataFrame(staged, infer_schema_length=None), "staged_people")
+    changes.hold_people(cursor, channel, run_id)
     lines = [
         (address, person.contact_id) for person in people for address in sorted(person.addresses)
     ]

@@ -21,6 +21,7 @@ import polars as pl
 from psycopg import Cursor, errors
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm import loaded as memories
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
@@ -164,8 +165,10 @@ class Loaded:
 
 
 @contextmanager
-def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
+def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Cursor[Any]]:
     """Open a transaction that holds the channel's lock, with the staging tables made.
+
+    What it changes of the rows that are held (`changes.py`) is on record as the run's.
 
     Locks are taken in one order everywhere, people before channel.
     """
@@ -184,7 +187,9 @@ def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
                 (f"ventros/channel/{channel.id}",),
             )
             cursor.execute(read_sql("load/create_staging.sql"))
+            changes.begin(cursor, channel, run_id)
             yield cursor
+            changes.note(cursor, channel, run_id)
 
 
 def load_window(
@@ -204,7 +209,7 @@ def load_window(
     """
     for left in reversed(range(attempts)):
         try:
-            with transaction(engine, channel) as cursor:
+            with transaction(engine, channel, run_id) as cursor:
                 return _load(cursor, channel, window, run_id)
         except _IN_THE_WAY:
             if not left:
@@ -219,12 +224,12 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
     people, loaded.contacts_created = resolve_people(cursor, channel, wanted, run_id)
     values = load_values(channel, run_id)
-    yielded = find_live_rows(cursor, channel) and yield_to_live_rows(cursor, values)
+    yielded = find_live_rows(cursor, channel) and yield_to_live_rows(cursor, channel, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     outcomes = OUTCOMES.to_frame()
     if yielded or not merged.rows.is_empty():
         _stage(cursor, merged, window.absences)
-        outcomes = _write(cursor, values, loaded)
+        outcomes = _write(cursor, channel, values, loaded)
     outcomes = prints.with_mates(outcomes, merged.rows)
     _account(cursor, channel, window, run_id, outcomes, loaded)
     _remember(cursor, channel, window, outcomes)
@@ -297,12 +302,15 @@ def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
     }
 
 
-def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.DataFrame:
+def _write(
+    cursor: Cursor[Any], channel: Channel, values: dict[str, Any], loaded: Loaded
+) -> pl.DataFrame:
     """Run the loader's statements in order; return what became of each row, `OUTCOMES`."""
+    _run(cursor, values, "adopt_messages")
+    changes.hold_messages(cursor, channel, values["run_id"])
     _run(
         cursor,
         values,
-        "adopt_messages",
         "fill_marks",
         "resolve_messages",
         "rename_taken",
@@ -314,7 +322,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.Da
         "plan_sessions",
         "analyze_sessions",
     )
-    loaded.sessions_created = _insert(cursor, values)
+    loaded.sessions_created = _insert(cursor, channel, values)
     _run(
         cursor,
         values,
@@ -340,7 +348,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.Da
     return pl.DataFrame(cursor.fetchall(), schema=OUTCOMES, orient="row")
 
 
-def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
+def _insert(cursor: Cursor[Any], channel: Channel, values: dict[str, Any]) -> int:
     """Insert sessions and messages; what the CRM stored meanwhile is adopted, and nothing redone.
 
     Trying the whole window again was not enough: beside four busy writers each try met another row.
@@ -352,7 +360,9 @@ def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
     _run(cursor, values, "insert_messages")
     if not _skipped(cursor):
         return sessions_created
-    _run(cursor, values, "adopt_messages", "resolve_skipped")
+    _run(cursor, values, "adopt_messages")
+    changes.hold_messages(cursor, channel, values["run_id"])
+    _run(cursor, values, "resolve_skipped")
     if left := _skipped(cursor):
         raise ConcurrentWriteError(
             f"{left} messages were written and deleted again by another process meanwhile; "
@@ -522,7 +532,7 @@ def save_directory(
     Returns:
         How many contacts were made.
     """
-    with transaction(engine, channel) as cursor:
+    with transaction(engine, channel, run_id) as cursor:
         save_evidence(cursor, channel, evidence)
         cursor.execute(
             read_sql("load/save_directory.sql"),
@@ -553,6 +563,6 @@ def save_directory(
 
 def update_groups(engine: Engine, channel: Channel, run_id: str) -> None:
     """Bring subjects and members of the project's groups up to what was listed last."""
-    with transaction(engine, channel) as cursor:
+    with transaction(engine, channel, run_id) as cursor:
         values = {**load_values(channel, run_id), "all_groups": True}
         cursor.execute(read_sql("load/update_groups.sql"), values)

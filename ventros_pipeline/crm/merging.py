@@ -25,6 +25,7 @@ import polars as pl
 from psycopg import Cursor, sql
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import (
@@ -140,6 +141,7 @@ def settle_people(
         if evidence is not None and not save_evidence(cursor, channel, evidence):
             return Settled()
         if _plan(cursor, channel).is_empty:
+            changes.note_write(cursor, channel, run_id)
             return Settled()
         # Remembered below, with what follows from it: cut off in between, evidence that is known
         # would not be compared again.
@@ -245,7 +247,9 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
         movement.run("lock_people")
         cursor.execute(read_sql("load/create_staging.sql"))
         cursor.execute(read_sql("identity/create_moves.sql"))
+        changes.begin(cursor, channel, run_id)
         yield movement
+        changes.note(cursor, channel, run_id)
 
 
 def _plan(cursor: Cursor[Any], channel: Channel) -> Regrouping:
@@ -434,6 +438,7 @@ class _Movement:
         ]
         columns = ["address", "giver", "taker", "merge_id", "takes_all"]
         copy_frame(self.cursor, pl.DataFrame(lines, schema=columns, orient="row"), "moves")
+        changes.hold_movers(self.cursor, self.channel, self.run_id)
 
     def _move(self, *, undo: bool) -> None:
         """Move the addresses of `moves` and the messages under them."""
