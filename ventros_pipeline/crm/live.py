@@ -47,9 +47,7 @@ def find_live_rows(cursor: Cursor[Any], channel: Channel) -> bool:
     return True
 
 
-def yield_to_live_rows(
-    cursor: Cursor[Any], channel: Channel, values: Mapping[str, Any]
-) -> bool:
+def yield_to_live_rows(cursor: Cursor[Any], channel: Channel, values: Mapping[str, Any]) -> bool:
     """Let rows of the CRM take the place of ours, with all that ours know; say whether any did.
 
     Runs before the window's own messages are staged: the copies are merged by the same statements.
