@@ -12,9 +12,12 @@ WITH found AS (
 ), known AS (
     SELECT h.id, p.chat_id
     FROM to_hold AS h
+    INNER JOIN public.contacts AS c ON c.id = h.id
     LEFT JOIN history_sync.people AS p ON p.contact_id = h.id
-    WHERE h.kind = 'contact'
-      AND (p.is_ours AND p.created_by_run = %(run_id)s::uuid) IS NOT TRUE
+    WHERE h.kind = 'contact' AND NOT EXISTS (
+        SELECT FROM history_sync.writes AS w
+        WHERE w.run_id = %(run_id)s::uuid AND w.written_at = c.created_at
+    )
 ), movers AS (
     SELECT id FROM to_hold WHERE kind = 'mover'
 )

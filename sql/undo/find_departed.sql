@@ -5,7 +5,7 @@ SELECT p.contact_id
 FROM history_sync.people AS p
 INNER JOIN public.contacts AS c ON c.id = p.contact_id
 INNER JOIN moments ON moments.written_at = c.created_at
-WHERE p.created_by_run = %(run_id)s::uuid AND p.is_ours
+WHERE p.created_by_run = %(run_id)s::uuid
   AND NOT EXISTS (
       SELECT FROM public.messages AS m
       WHERE (m.contact_id = p.contact_id OR m.chat_id = p.chat_id)

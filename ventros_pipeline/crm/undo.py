@@ -314,6 +314,7 @@ class _Undoing:
         self._restore_relations()
         for statement in ("delete_places", "insert_places"):
             self.run(statement)
+        self.run("release_sessions")
         removed["message_keys"] = self.run("delete_keys")
         removed["merges"] = self.run("delete_merges")
         removed["evidence"] = self.run("delete_evidence")
