@@ -24,6 +24,7 @@ from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel, follow
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 from ventros_pipeline.cli.sync import coverage, sync
+from ventros_pipeline.cli.undo import undo
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -49,6 +50,7 @@ app.command()(enrich)
 app.command()(cancel)
 app.command()(sync)
 app.command()(coverage)
+app.command()(undo)
 
 
 def main() -> None:

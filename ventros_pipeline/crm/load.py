@@ -21,7 +21,7 @@ import polars as pl
 from psycopg import Cursor, errors
 from sqlalchemy.engine import Engine
 
-from ventros_pipeline.crm import changes
+from ventros_pipeline.crm import changes, sealing
 from ventros_pipeline.crm import loaded as memories
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
@@ -462,7 +462,7 @@ def _quarantine(
                 "row_hashes": [row.row_key for row in rows],
                 "days": [row.day for row in rows],
                 "reasons": [row.reason for row in rows],
-                "payloads": [row.payload for row in rows],
+                "payloads": [sealing.seal(row.payload) for row in rows],
             },
         )
     return found

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
-from ventros_pipeline.crm.undo import undo_run
+from ventros_pipeline.crm.undo import UndoError, Undone, undo_run
 from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.import_.programs import DAYS, STANZAS, Crm, Live, Seen
 from ventros_pipeline_tests.import_.test_programs import seen
 
 UNDOINGS = int(os.environ.get("VENTROS_UNDOINGS", "0"))
-FEW = 25
+FEW = 10
 CRM_CONTACTS = UUID("7d1c8c55-0b6e-4d4e-9f3b-0a1b2c3d4e5f")
 # What says when and by which run a row came to be; a run of another day writes others.
 BIRTH = (
@@ -162,3 +162,160 @@ def test_undoing_gives_back_the_state_before_and_loading_again_the_state_after(
     run_over(crm, [])
     assert_same(unborn(state_of(crm)), unborn(after_both), "loaded again")
     assert not crm.findings()
+
+
+# -- what stands in the way ----------------------------------------------------------------------
+
+FIRST = Seen(0, STANZAS[0], "5511980000001@c.us")
+ANSWER = Seen(0, STANZAS[3], "5511980000001@c.us", ack=1)
+READ = ANSWER._replace(ack=3)
+OTHER = Seen(0, STANZAS[1], "5511980000002@c.us")
+EDIT = FIRST._replace(version=1)
+
+
+def execute(crm: Crm, statement: str) -> list[str]:
+    """Change rows as somebody else would; return their ids."""
+    with crm.engine.begin() as connection:
+        return [str(row) for row in connection.exec_driver_sql(statement).scalars()]
+
+
+def refused(crm: Crm, run_id: str) -> Undone:
+    """Undo a run, which must be refused and leave everything as it is."""
+    before = state_of(crm)
+    undone = undo_run(crm.engine, run_id)
+    assert undone.obstacles
+    assert not undone.removed
+    assert_same(state_of(crm), before, "refused")
+    return undone
+
+
+def found(undone: Undone) -> list[tuple[str, str | None, Sequence[str]]]:
+    return [(o.kind, o.relation, o.ids) for o in undone.obstacles]
+
+
+@pytest.mark.parametrize(
+    ("relation", "edit"),
+    [
+        ("messages", "UPDATE messages SET text = 'corrigido', updated_at = clock_timestamp()"),
+        ("messages", "UPDATE messages SET deleted_at = now(), updated_at = clock_timestamp()"),
+        ("contacts", "UPDATE contacts SET name = 'Ana', updated_at = clock_timestamp()"),
+        ("chats", "UPDATE chats SET status = 'archived', updated_at = clock_timestamp()"),
+    ],
+)
+def test_what_a_person_edited_in_rows_of_the_run_is_named_and_kept(
+    crm: Crm, relation: str, edit: str
+) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST])
+    (row,) = execute(crm, f"{edit} RETURNING id")
+    assert found(refused(crm, run_id)) == [("edited", relation, [row])]
+
+
+@pytest.mark.parametrize(
+    "edit", ["status = 'failed'", "text = 'corrigido'", "metadata = metadata || '{\"note\": 1}'"]
+)
+def test_an_edit_stands_in_the_way_only_of_the_columns_that_the_run_changed(
+    crm: Crm, edit: str
+) -> None:
+    crm.empty()
+    run_over(crm, [ANSWER])
+    before = state_of(crm)
+    run_id = run_over(crm, [READ])
+    (row,) = execute(crm, f"UPDATE messages SET {edit} RETURNING id")
+    if edit.startswith("text"):
+        assert undo_run(crm.engine, run_id).restored["public.messages"] == 1
+        execute(crm, "UPDATE messages SET text = 'OUT 0' RETURNING id")
+        assert_same(state_of(crm), before, "undone around an edit")
+    else:
+        assert found(refused(crm, run_id)) == [("edited", "messages", [row])]
+
+
+@pytest.mark.parametrize(
+    ("relation", "columns", "values"),
+    [
+        (
+            "contact_events",
+            "event_type, category, priority, source, occurred_at",
+            "'note_added', 'note', 'low', 'manual', now()",
+        ),
+        ("contact_custom_fields", "field_key, field_type, field_value", "'cpf', 'text', '\"000\"'"),
+    ],
+)
+def test_what_people_hung_on_a_contact_of_the_run_stands_in_the_way(
+    crm: Crm, relation: str, columns: str, values: str
+) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST])
+    (row,) = execute(
+        crm,
+        f"INSERT INTO {relation} (contact_id, tenant_id, {columns}) "
+        f"SELECT id, tenant_id, {values} FROM contacts RETURNING id",
+    )
+    assert found(refused(crm, run_id)) == [("hangs_on", relation, [row])]
+    execute(crm, f"DELETE FROM {relation} WHERE id = '{row}' RETURNING id")
+    assert undo_run(crm.engine, run_id).removed["contacts"] == 1
+
+
+def test_a_link_that_the_crm_made_to_a_message_of_the_run_stands_in_the_way(crm: Crm) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST])
+    live = Live(0, STANZAS[3], "5511980000009@c.us", "LIVE", "manual", uuid4(), True)
+    assert crm.write_live(live)
+    (row,) = execute(
+        crm,
+        "UPDATE messages SET reply_to_id = (SELECT id FROM messages WHERE source = "
+        "'history_import') WHERE channel_message_id = 'LIVE' RETURNING id",
+    )
+    assert found(refused(crm, run_id)) == [("edited", "messages", [row])]
+
+
+def test_a_contact_that_somebody_has_written_to_since_stays_without_the_run(crm: Crm) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST, OTHER])
+    live = Live(0, STANZAS[2], "5511980000001@c.us", "LIVE", "webhook", uuid4(), True)
+    assert crm.write_live(live)
+    undone = undo_run(crm.engine, run_id)
+    assert undone.removed["messages"] == 2
+    assert undone.removed["contacts"] == 1
+    assert [row["phone"] for row in crm.contacts()] == ["+5511980000001"]
+    assert [row["name"] for row in crm.rows()] == ["LIVE"]
+
+
+def test_later_runs_on_the_same_rows_are_undone_first(crm: Crm) -> None:
+    crm.empty()
+    run_over(crm, [OTHER])
+    before = state_of(crm)
+    first, second, third = (run_over(crm, [row]) for row in (FIRST, EDIT, ANSWER))
+    assert found(refused(crm, first)) == [("later_run", None, [third, second])]
+    for run_id in (third, second, first):
+        assert not undo_run(crm.engine, run_id).obstacles
+    assert_same(state_of(crm), before, "all undone")
+
+
+def test_a_run_that_never_was_still_runs_or_is_undone_is_refused(crm: Crm) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST])
+    execute(crm, "UPDATE history_sync.runs SET status = 'running' RETURNING run_id")
+    with pytest.raises(UndoError, match="still runs"):
+        undo_run(crm.engine, run_id)
+    execute(crm, "UPDATE history_sync.runs SET status = 'failed' RETURNING run_id")
+    undo_run(crm.engine, run_id)
+    with pytest.raises(UndoError, match="was undone already"):
+        undo_run(crm.engine, run_id)
+    for wrong, said in ((str(uuid4()), "ever wrote"), ("yesterday's", "is no run")):
+        with pytest.raises(UndoError, match=said):
+            undo_run(crm.engine, wrong)
+
+
+def test_days_of_an_undone_run_are_unknown_and_told_of_in_its_record(crm: Crm) -> None:
+    crm.empty()
+    run_id = run_over(crm, [FIRST])
+    undo_run(crm.engine, run_id)
+    states = crm.query("SELECT DISTINCT state, check_at, rows_known FROM history_sync.coverage")
+    assert states == [{"state": "unknown", "check_at": None, "rows_known": 0}]
+    assert not crm.query("SELECT FROM history_sync.loaded_days")
+    assert not crm.query("SELECT FROM history_sync.balance")
+    assert not crm.query("SELECT FROM history_sync.changes")
+    for run in crm.query("SELECT undone_at, undone FROM history_sync.runs"):
+        assert run["undone_at"] is not None
+        assert run["undone"]["removed"]["messages"] == 1
