@@ -6,7 +6,7 @@ call these functions; so does a test that needs no orchestrator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -32,6 +32,7 @@ from ventros_pipeline.crm.load import (
     update_groups,
 )
 from ventros_pipeline.crm.merging import meet_contacts, settle_people
+from ventros_pipeline.crm.tombstones import Tombstones, archiving, tombstones_of
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
@@ -44,6 +45,7 @@ from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaSe
 from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
 from ventros_pipeline.waha.directory import Entry, read_directory
 from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.erasing import Eraser
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
@@ -55,6 +57,8 @@ from ventros_pipeline.waha.wire import decode_rows
 WINDOW_ROWS = 50_000
 # When evidence was seen whose own time nobody can trust: before any other.
 UNTRUSTED = datetime(1970, 1, 1, tzinfo=UTC)
+# Why a row is left out whose person was erased.
+ERASED = "erased"
 VANISHED = (
     "WAHA no longer shows {rows} known messages of {days} days, too many at once to be revokes: "
     "nothing was marked as deleted. If the session was paired anew or its store was lost, WAHA may "
@@ -264,9 +268,7 @@ class Importer:
                 # chat that the list does not show would look revoked as a whole; and browsers,
                 # which are read so, leave a row for every revoke.
                 settled = set()
-            written = [
-                self._write(day, pending.pop(day), complete=day in settled) for day in complete
-            ]
+            written = self._write(complete, pending, settled)
             if whole:
                 shown = {day.day: day.read for day in written}
                 coverage.note_read(self.engine, self.channel, shown, self.now)
@@ -491,8 +493,23 @@ class Importer:
             if rows is not None:
                 rows.append(Row(envelope.row_key, strip_secrets(raw)))
 
-    def _write(self, day: date, rows: list[Row], *, complete: bool) -> DayWritten:
-        return self.archive.write(self.channel.key, day, rows, read_at=self.now, complete=complete)
+    def _write(
+        self, days: Sequence[date], pending: dict[date, list[Row]], settled: Collection[date]
+    ) -> list[DayWritten]:
+        """Write days that are read whole, without people who were erased meanwhile or before."""
+        if not days:
+            return []
+        with archiving(self.engine, self.channel) as tombstones:
+            return [
+                self.archive.write(
+                    self.channel.key,
+                    day,
+                    _without(tombstones, pending.pop(day)),
+                    read_at=self.now,
+                    complete=day in settled,
+                )
+                for day in days
+            ]
 
     def count_requests(self, client: WahaClient, **counts: int) -> None:
         """Add to the run's ledger what the client has asked since the last time."""
@@ -567,6 +584,8 @@ class Importer:
             archived = everything.join(
                 looked_at, on=["day", "row_key"], how="semi", maintain_order="left"
             )
+        tombstones = tombstones_of(self.engine, self.channel)
+        archived, erased = _divide_erased(tombstones, archived)
         decoded = decode_rows(archived["payload"].to_list(), own_addresses)
         rejected = [
             Rejected(
@@ -594,6 +613,7 @@ class Importer:
             own_addresses=own_addresses,
             allow_groups=self.channel.allow_groups,
         )
+        judged = messages.leave_out(judged, erased, ERASED)
         if max_per_chat is not None:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
             judged = messages.cap(judged, max_per_chat, newer)
@@ -609,6 +629,7 @@ class Importer:
             judged=judged,
             rejected=rejected,
             evidence=_evidence(judged.kept),
+            tombstones=len(tombstones),
             known=Known(
                 memory,
                 unchanged,
@@ -616,6 +637,32 @@ class Importer:
                 self._under(own_addresses) if max_per_chat is None else None,
             ),
         )
+
+
+def _without(tombstones: Tombstones, rows: Sequence[Row]) -> list[Row]:
+    """Return rows without the people who were erased."""
+    if not tombstones:
+        return list(rows)
+    eraser = Eraser(tombstones.covers)
+    cleaned = ((row, eraser.clean(row.payload)) for row in rows)
+    return [replace(row, payload=payload) for row, payload in cleaned if payload is not None]
+
+
+def _divide_erased(
+    tombstones: Tombstones, archived: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return archived rows without erased people, and `day` and `row_key` of those that are theirs.
+
+    There are any only where an erasure was cut off before it came to the archive.
+    """
+    nobody = archived.clear().select("day", "row_key")
+    if not tombstones:
+        return archived, nobody
+    eraser = Eraser(tombstones.covers)
+    cleaned = [eraser.clean(payload) for payload in archived["payload"]]
+    now = archived.with_columns(pl.Series("payload", cleaned, dtype=pl.Binary))
+    theirs = now.filter(pl.col("payload").is_null()).select("day", "row_key").unique()
+    return now.join(theirs, on=["day", "row_key"], how="anti", maintain_order="left"), theirs
 
 
 def _members(entry: Entry) -> str | None:

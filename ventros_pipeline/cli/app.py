@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from ventros_pipeline import console
 from ventros_pipeline.cli.enrich import enrich
+from ventros_pipeline.cli.forget import forget
 from ventros_pipeline.cli.people import people_app
 from ventros_pipeline.cli.plans import cancel, follow
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
@@ -51,6 +52,7 @@ app.command()(cancel)
 app.command()(sync)
 app.command()(coverage)
 app.command()(undo)
+app.command()(forget)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tombstones import read_tombstones
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.conversations import GROUP_SUFFIX
 from ventros_pipeline.transform.identity import Evidence
@@ -60,7 +61,13 @@ class Person:
 
 
 def save_evidence(cursor: Cursor[Any], channel: Channel, evidence: Sequence[Evidence]) -> int:
-    """Remember evidence; return how much of it nobody had said before."""
+    """Remember evidence, but none of people who were erased.
+
+    Returns:
+        How much of it nobody had said before.
+    """
+    tombstones = read_tombstones(cursor, channel.project_id)
+    evidence = [found for found in evidence if not tombstones.covers_any((found.one, found.other))]
     cursor.execute(
         read_sql("load/save_evidence.sql"),
         {

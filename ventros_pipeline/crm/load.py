@@ -28,6 +28,7 @@ from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tombstones import Tombstones, read_tombstones
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.prints import MEMORY, OUTCOMES, PRINTS
@@ -128,6 +129,7 @@ class Window:
         absences: `ABSENCE_SCHEMA`: archived rows that a complete read has missed since they came.
         doubted: rows that were missed in so great a number that nothing follows, by day.
         known: rows of these days that are not looked at, because they are as they were.
+        tombstones: how many there were when erased people were taken out of the rows.
     """
 
     days: dict[date, int]
@@ -139,6 +141,7 @@ class Window:
     absences: pl.DataFrame = field(default_factory=ABSENCE_SCHEMA.to_frame)
     doubted: Mapping[date, int] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
+    tombstones: int = 0
 
 
 @dataclass
@@ -219,6 +222,8 @@ def load_window(
 
 def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) -> Loaded:
     memories.check(cursor, channel, window.known.memory)
+    if len(read_tombstones(cursor, channel.project_id)) != window.tombstones:
+        raise memories.ForgottenError("somebody was erased since these rows were looked at")
     loaded = Loaded()
     kept = window.judged.kept
     wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
@@ -533,6 +538,8 @@ def save_directory(
         How many contacts were made.
     """
     with transaction(engine, channel, run_id) as cursor:
+        tombstones = read_tombstones(cursor, channel.project_id)
+        entries, wanted = _without(tombstones, entries), _without(tombstones, wanted)
         save_evidence(cursor, channel, evidence)
         cursor.execute(
             read_sql("load/save_directory.sql"),
@@ -559,6 +566,21 @@ def save_directory(
             },
         )
         return created
+
+
+def _without(tombstones: Tombstones, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return what is listed of addresses, without people who were erased, also as members."""
+    if not tombstones:
+        return listed
+    kept = [not tombstones.covers(address) for address in listed["address"]]
+    listed = listed.filter(pl.Series(kept, dtype=pl.Boolean))
+    if "members" not in listed.columns:
+        return listed
+    members = [
+        text and json.dumps([m for m in json.loads(text) if not tombstones.covers(m["address"])])
+        for text in listed["members"]
+    ]
+    return listed.with_columns(pl.Series("members", members, dtype=pl.String))
 
 
 def update_groups(engine: Engine, channel: Channel, run_id: str) -> None:

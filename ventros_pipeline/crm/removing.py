@@ -8,7 +8,9 @@ Nothing else in this pipeline deletes a message or a contact, and the role that 
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from psycopg import Cursor
@@ -29,11 +31,11 @@ class RemovalError(Exception):
     """Nothing was removed; the message says what stands in the way and what to do."""
 
 
-def begin(cursor: Cursor[Any], channels: Sequence[Channel]) -> None:
-    """Take the locks of loads and merges, all of them, and make the staging tables.
+def check_rights(cursor: Cursor[Any]) -> None:
+    """Make sure that this role may delete what both need to.
 
     Raises:
-        RemovalError: this role may not delete.
+        RemovalError: it may not.
     """
     cursor.execute(_MISSING, [list(_NEEDED)])
     (missing,) = cursor.fetchone() or (None,)
@@ -42,6 +44,22 @@ def begin(cursor: Cursor[Any], channels: Sequence[Channel]) -> None:
             f"rows of {missing} are not this database role's to remove, and nothing was changed; "
             "set VENTROS_DATABASE_URL to the role that owns the CRM's tables for this one command"
         )
+
+
+def who() -> str | None:
+    """Return the account that runs this, as far as the machine knows."""
+    with suppress(OSError, KeyError):
+        return getpass.getuser()
+    return None
+
+
+def begin(cursor: Cursor[Any], channels: Sequence[Channel]) -> None:
+    """Take the locks of loads and merges, all of them, and make the staging tables.
+
+    Raises:
+        RemovalError: this role may not delete.
+    """
+    check_rights(cursor)
     for project in sorted({channel.project_id for channel in channels}):
         cursor.execute(read_sql("identity/lock_people.sql"), {"project_id": project})
     for channel in sorted(channels, key=lambda channel: channel.id):

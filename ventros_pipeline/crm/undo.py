@@ -10,10 +10,8 @@ same people or rows; what somebody else has edited since is never taken back.
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -338,7 +336,7 @@ class _Undoing:
             self.run_id, self.keys, removing.counted(removed), removing.counted(restored)
         )
         told = json.dumps({"removed": undone.removed, "restored": undone.restored})
-        self.run("end_run", undone=told, undone_by=_who())
+        self.run("end_run", undone=told, undone_by=removing.who())
         return undone
 
     def run(self, statement: str, **values: Any) -> int:
@@ -442,10 +440,3 @@ def _key(relation: str, row: str) -> sql.Composable:
     if relation == "history_sync.identities":
         return _IDENTITY.format(row=sql.Identifier(row))
     return sql.Identifier(row, _KEYS[relation])
-
-
-def _who() -> str | None:
-    """Return the account that runs this, as far as the machine knows."""
-    with suppress(OSError, KeyError):
-        return getpass.getuser()
-    return None

@@ -142,6 +142,24 @@ def judge(
     )
 
 
+def leave_out(judged: Judged, rows: pl.DataFrame, reason: str) -> Judged:
+    """Count rows that were not even decoded among those left out.
+
+    Args:
+        rows: their `day` and `row_key`, each once.
+        reason: why.
+    """
+    if rows.is_empty():
+        return judged
+    named = pl.lit(reason).alias("reason")
+    counted = rows.group_by("day").agg(pl.len().cast(pl.Int64).alias("rows"))
+    return Judged(
+        judged.kept,
+        pl.concat([judged.filtered, counted.select("day", named, "rows")]).sort("day", "reason"),
+        pl.concat([judged.left_out, rows.select("day", "row_key", named)]),
+    )
+
+
 def cap(judged: Judged, rows: int, newer: pl.DataFrame) -> Judged:
     """Leave out what is beyond the newest `rows` rows of each conversation, counted as filtered.
 
