@@ -207,13 +207,17 @@ class _Erasing:
                 if self.dry_run:
                     raw.rollback()
                 else:
-                    self._execute(cursor, "note_counts", counts=json.dumps(counts))
+                    self._execute(
+                        cursor, "note_counts", counts=json.dumps(removing.counted(counts))
+                    )
                     raw.commit()
         return counts
 
     def _delete_rows(self, cursor: Cursor[Any]) -> Counter[str]:
         counts: Counter[str] = Counter()
         cursor.execute(read_sql("erasure/create_chats.sql"))
+        if self.dry_run:
+            self._execute(cursor, "insert_erasure", asked_by=None)
         for statement in ("find_departed", "find_chats", "find_removed"):
             self._execute(cursor, statement)
         self._execute(cursor, "collect_files")
