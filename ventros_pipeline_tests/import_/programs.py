@@ -316,13 +316,17 @@ class MemoryArchive(Archive):
     def _replace(self, path: Path, frame: pl.DataFrame) -> None:
         self.files[path] = frame
 
+    def days(self, channel: str) -> list[date]:
+        return [day for day in DAYS if self.path(channel, day) in self.files]
+
 
 # In one statement, so that emptying costs one round trip; what hangs on these goes by cascade.
 _EMPTY = """
     TRUNCATE public.messages, public.sessions, public.contacts, public.chats, history_sync.people,
         history_sync.balance, history_sync.coverage, history_sync.quarantine, history_sync.evidence,
         history_sync.separations, history_sync.channel_state, history_sync.loaded_days,
-        history_sync.runs, history_sync.writes, history_sync.changes CASCADE
+        history_sync.runs, history_sync.writes, history_sync.changes, history_sync.erased,
+        history_sync.erasures CASCADE
 """
 _ROWS = """
     SELECT m.id, m.channel_id, k.stanza_id, k.address, m.contact_id, m.from_me, m.text, m.status,

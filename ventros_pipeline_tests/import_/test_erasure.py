@@ -6,6 +6,7 @@ group, in what others quote of her, in quarantine, in a media file and in the CR
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,17 +14,20 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from ventros_pipeline.crm import erasure
+from ventros_pipeline.crm.database import connect
+from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.crm.erasure import ErasureError, find_person, find_project, forget
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.replay.server import ReplayServer
-from ventros_pipeline_tests.import_.world import (
-    World,
-    at,
-    message,
-    write_account,
-)
+from ventros_pipeline_tests.conftest import fresh_database
+from ventros_pipeline_tests.import_.programs import LINE, Crm, Live, Seen
+from ventros_pipeline_tests.import_.test_programs import seen
+from ventros_pipeline_tests.import_.test_undo import lives, run_over
+from ventros_pipeline_tests.import_.world import World, at, message, write_account
 
 PHONE, OLD, LID = "5511980000001", "551180000001", "210000000000001"
 ANA, ANA_OLD, ANA_LID = f"{PHONE}@s.whatsapp.net", f"{OLD}@s.whatsapp.net", f"{LID}@lid"
@@ -267,3 +271,76 @@ def test_what_is_no_number_or_the_account_itself_is_refused(ana: World) -> None:
             find_person(ana.engine, project, phone)
     with pytest.raises(ErasureError, match="0 projects are meant"):
         find_project(ana.engine, "nobody's")
+
+
+# -- whatever was read ---------------------------------------------------------------------------
+
+ERASURES = int(os.environ.get("VENTROS_ERASURES", "0"))
+OTHERS = """
+    SELECT m.id, m.contact_id, m.chat_id, m."timestamp", m.text, m.status, m.from_me, m.deleted_at,
+        s.message_count, s.started_at, s.ended_at
+    FROM messages AS m LEFT JOIN sessions AS s ON s.id = m.session_id
+    WHERE m.contact_id <> ALL(%(contacts)s::uuid[]) ORDER BY m.id
+"""
+
+
+@pytest.fixture(scope="module")
+def crm(
+    postgres_server: EmbeddedServer, migrated_template: str, tmp_path_factory: Any
+) -> Iterator[Crm]:
+    with fresh_database(postgres_server.url, migrated_template) as url:
+        engine = connect(url)
+        yield Crm(engine, tmp_path_factory.mktemp("home"))
+        engine.dispose()
+
+
+def kept_text(crm: Crm) -> str:
+    """Return all that the database and the archive hold, as text."""
+    tables = crm.query(
+        "SELECT format('%%I.%%I', schemaname, tablename) AS name FROM pg_tables "
+        "WHERE schemaname IN ('public', 'history_sync')"
+    )
+    lines = (f"SELECT CAST(t AS text) AS row FROM {table['name']} AS t" for table in tables)
+    rows = [row["row"] for row in crm.query(" UNION ALL ".join(lines))]
+    frames = crm.archive.files.values()
+    payloads = [payload.decode() for frame in frames for payload in frame["payload"]]
+    return "\n".join([*rows, *payloads, *(str(frame["row_key"].to_list()) for frame in frames)])
+
+
+@settings(
+    max_examples=ERASURES or 6,
+    deadline=None,
+    derandomize=not ERASURES,
+    database=None,
+    phases=tuple(Phase) if ERASURES else (Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    before=st.lists(seen(), min_size=1, max_size=5),
+    live=st.lists(lives(), max_size=1),
+    after=st.lists(seen(), max_size=3),
+    number=st.sampled_from(sorted(LINE)),
+)
+def test_whatever_was_read_a_person_is_gone_and_everybody_else_is_as_before(
+    crm: Crm, before: list[Seen], live: list[Live], after: list[Seen], number: str
+) -> None:
+    crm.empty()
+    for row in live:
+        crm.write_live(row)
+    run_over(crm, before)
+    person = find_person(crm.engine, find_project(crm.engine, None), number)
+    others = crm.query(OTHERS, contacts=list(person.contacts))
+
+    forget(crm.engine, crm.archive, person)
+    assert crm.query(OTHERS, contacts=list(person.contacts)) == others
+    assert not [digits for digits in person.digits if digits in kept_text(crm)]
+    assert not crm.findings()
+
+    # As if the archive had been written by a process that had not heard of it.
+    run_over(crm, before)
+    assert crm.query(OTHERS, contacts=[]) == others
+    run_over(crm, after)
+    assert not crm.findings()
+    assert not set(person.contacts) & {str(row["id"]) for row in crm.contacts()}
+    forget(crm.engine, crm.archive, person)
+    assert not [digits for digits in person.digits if digits in kept_text(crm)]
