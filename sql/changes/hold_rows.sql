@@ -31,6 +31,7 @@ WHERE k.inserted_by_run <> %(run_id)s::uuid
 UNION ALL
 SELECT 'history_sync.places', id, history_sync.places_of(id)
 FROM found
+WHERE EXISTS (SELECT FROM history_sync.places AS p WHERE p.message_id = found.id)
 UNION ALL
 SELECT 'public.contacts', c.id, history_sync.image(c)
 FROM known INNER JOIN public.contacts AS c USING (id)

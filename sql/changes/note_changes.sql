@@ -1,12 +1,13 @@
--- Held rows that have changed, by the columns that differ; as hold_rows.sql looked at them.
+-- Held rows that have changed, by the columns that differ; as hold_rows.sql looked at them. Only what
+-- this transaction wrote can have (`xmin`), and places, of which some may be gone.
 WITH seen AS (
     SELECT h.relation, h.row_id, history_sync.image(m) AS image
     FROM held AS h INNER JOIN public.messages AS m ON m.id = h.row_id
-    WHERE h.relation = 'public.messages'
+    WHERE h.relation = 'public.messages' AND m.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(k)
     FROM held AS h INNER JOIN history_sync.message_keys AS k ON k.message_id = h.row_id
-    WHERE h.relation = 'history_sync.message_keys'
+    WHERE h.relation = 'history_sync.message_keys' AND k.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.places_of(h.row_id)
     FROM held AS h
@@ -14,40 +15,40 @@ WITH seen AS (
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(c)
     FROM held AS h INNER JOIN public.contacts AS c ON c.id = h.row_id
-    WHERE h.relation = 'public.contacts'
+    WHERE h.relation = 'public.contacts' AND c.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(p)
     FROM held AS h INNER JOIN history_sync.people AS p ON p.contact_id = h.row_id
-    WHERE h.relation = 'history_sync.people'
+    WHERE h.relation = 'history_sync.people' AND p.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(f)
     FROM held AS h INNER JOIN public.contact_custom_fields AS f ON f.id = h.row_id
-    WHERE h.relation = 'public.contact_custom_fields'
+    WHERE h.relation = 'public.contact_custom_fields' AND f.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(s)
     FROM held AS h INNER JOIN public.contact_pipeline_statuses AS s ON s.id = h.row_id
-    WHERE h.relation = 'public.contact_pipeline_statuses'
+    WHERE h.relation = 'public.contact_pipeline_statuses' AND s.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT
         h.relation, h.row_id,
         history_sync.image(c) - CASE WHEN c.chat_type = 'group'
             THEN '{participants,subject,metadata}' ELSE '{}' END::text[]
     FROM held AS h INNER JOIN public.chats AS c ON c.id = h.row_id
-    WHERE h.relation = 'public.chats'
+    WHERE h.relation = 'public.chats' AND c.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, history_sync.image(i)
     FROM held AS h
     INNER JOIN history_sync.identities AS i
         ON i.project_id = (h.image ->> 'project_id')::uuid AND i.address = h.image ->> 'address'
-    WHERE h.relation = 'history_sync.identities'
+    WHERE h.relation = 'history_sync.identities' AND i.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, jsonb_build_object('contact_id', s.contact_id)
     FROM held AS h INNER JOIN public.sessions AS s ON s.id = h.row_id
-    WHERE h.relation = 'public.sessions'
+    WHERE h.relation = 'public.sessions' AND s.xmin = pg_current_xact_id()::xid
     UNION ALL
     SELECT h.relation, h.row_id, jsonb_build_object('undone_at', m.undone_at)
     FROM held AS h INNER JOIN history_sync.merges AS m ON m.merge_id = h.row_id
-    WHERE h.relation = 'history_sync.merges'
+    WHERE h.relation = 'history_sync.merges' AND m.xmin = pg_current_xact_id()::xid
 )
 INSERT INTO history_sync.changes (run_id, channel_id, relation, row_id, before, after)
 SELECT

@@ -51,6 +51,7 @@ def hold_movers(cursor: Cursor[Any], channel: Channel, run_id: str) -> None:
 
 def note(cursor: Cursor[Any], channel: Channel, run_id: str) -> None:
     """Note which held rows have changed; at the end of the transaction."""
+    _run(cursor, "hold_new_places", channel, run_id)
     _run(cursor, "note_changes", channel, run_id)
 
 
