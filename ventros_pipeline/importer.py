@@ -465,9 +465,9 @@ class Importer:
         except (NoTurnError, RestingError):
             raise  # Nothing was asked.
         except (WahaTransientError, WahaProtocolError):
-            avatars.save_avatar(self.engine, contact, None, self.now)
+            avatars.save_avatar(self.engine, self.channel, contact, None, self.now, self.run_id)
             raise
-        avatars.save_avatar(self.engine, contact, url, self.now)
+        avatars.save_avatar(self.engine, self.channel, contact, url, self.now, self.run_id)
         return url is not None
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:

@@ -282,8 +282,8 @@ def test_every_table_that_a_statement_names_is_granted(importer: Engine) -> None
         missing = {
             (privilege, table, path.name)
             for path in sql_dir().glob("*/*.sql")
-            # What `api/` asks is the server's business (`api/test_server_role.py`); what deletes for
-            # good is the owner's.
+            # What `api/` asks is the server's business (`api/test_server_role.py`); what deletes
+            # messages is the owner's.
             if path.parent.name not in ("roles", "api", "undo", "erasure", "removing")
             and path.name != "insert_project.sql"
             for privilege, table in _used(path.read_text(encoding="utf-8"))
