@@ -5,11 +5,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Each worker has a Postgres of its own.
 WORKERS ?= 2
+# A file's tests share what they set up. In our order, the longest first (conftest.py): xdist's own
+# begins with the files that have most tests, and ends with one worker at a file of two minutes.
+DIST := --dist loadfile --no-loadscope-reorder
 # Options of `python -m benchmarks.speed`.
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove browser lint format lock bench clean
+.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format docs lock bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,14 +34,24 @@ test: $(READY)  ## lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) $(DIST)
 
 coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) $(DIST) --cov --cov-report=term-missing:skip-covered
+
+fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m ventros_pipeline_tests.fuzz
 
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
 	VENTROS_PROGRAMS=$${VENTROS_PROGRAMS:-2000} $(BIN)/python -m pytest -q -s \
 		ventros_pipeline_tests/import_/test_programs.py
+
+crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
+	$(BIN)/python -m ventros_pipeline_tests.crashes
+
+soak: $(READY)  ## ten minutes of a hostile server and a bad line; nothing missing, nothing extra
+	$(BIN)/python -m benchmarks.soak
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser
@@ -51,6 +64,9 @@ lint: $(READY)  ## only ruff and mypy
 format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## write docs/reference from the code
+	$(BIN)/python -m docs.generate
 
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -30,6 +30,9 @@ VERSION = pl.Schema(
         "payload": pl.Binary(),
     }
 )
+# What a read brings.
+READ = VERSION.copy()
+del READ["read_at"]
 # The same in all versions of a row. Files of the first release have none of these columns, and read
 # as if nothing had ever been missed.
 MARKS = pl.Schema(
@@ -104,7 +107,7 @@ class Archive:
         self,
         channel: str,
         day: date,
-        rows: Iterable[Row],
+        rows: pl.DataFrame | Iterable[Row],
         *,
         read_at: datetime,
         complete: bool = False,
@@ -114,7 +117,7 @@ class Archive:
         Args:
             channel: channel key.
             day: UTC day.
-            rows: what was read; a row may come twice.
+            rows: what was read, as `READ` or one by one; a row may come twice.
             read_at: when it was read, UTC; the same for the whole read.
             complete: whether a known row that is not among `rows` was missed, because all chats
                 of a day that had stopped growing were read.
@@ -122,15 +125,16 @@ class Archive:
         Raises:
             ArchiveError: the file cannot be written.
         """
-        read = pl.DataFrame(
-            [(row.row_key, read_at, row.payload) for row in rows], schema=VERSION, orient="row"
-        )
+        if not isinstance(rows, pl.DataFrame):
+            rows = pl.DataFrame([(row.row_key, row.payload) for row in rows], READ, orient="row")
+        read = rows.with_columns(pl.lit(read_at, dtype=TIME).alias("read_at"))
         before = self._read_day(channel, day)
-        known = SCHEMA.to_frame() if before is None else before
-        fresh = read.unique(["row_key", "payload"], keep="first", maintain_order=True).join(
-            known, on=["row_key", "payload"], how="anti", maintain_order="left"
-        )
-        versions = pl.concat([known, fresh.match_to_schema(SCHEMA, missing_columns="insert")])
+        fresh = read.unique(["row_key", "payload"], keep="first", maintain_order=True)
+        versions = fresh.match_to_schema(SCHEMA, missing_columns="insert")
+        if before is not None:
+            fresh = fresh.join(before, on=["row_key", "payload"], how="anti", maintain_order="left")
+            added = fresh.match_to_schema(SCHEMA, missing_columns="insert")
+            versions = pl.concat([before, added])
         now, vanished = _marked(versions, read["row_key"].unique(), read_at, complete=complete)
         if before is None or not now.equals(before):
             self._replace(self.path(channel, day), now)

@@ -26,6 +26,7 @@ from ventros_pipeline.schedules import (
     settle_daily,
     weekly_retention_schedule,
 )
+from ventros_pipeline.sensors.alerts import failure_alert, problem_alert
 from ventros_pipeline.sensors.channels import channel_sensor
 from ventros_pipeline.sensors.history import history_sensor
 from ventros_pipeline.sensors.incremental import incremental_sensor
@@ -69,7 +70,13 @@ def build_defs(
             nightly_checks_schedule,
             weekly_retention_schedule,
         ],
-        sensors=[channel_sensor, history_sensor, incremental_sensor],
+        sensors=[
+            channel_sensor,
+            history_sensor,
+            incremental_sensor,
+            failure_alert,
+            problem_alert,
+        ],
         resources={"pipeline": Pipeline(), **(resource_overrides or {})},
         # A process per step costs 3 to 4 seconds; the steps of a run share everything.
         executor=dg.in_process_executor,

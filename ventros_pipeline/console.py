@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -28,9 +29,15 @@ def say(text: str) -> None:
     err.print(text)
 
 
-def fail(problem: str, *, code: int = 1) -> typer.Exit:
-    """Say what is wrong and return the exit to raise: 1 failed, 2 misused."""
-    err.print(f"[bold red]error:[/] {problem}", soft_wrap=True)
+def fail(problem: str, *, code: int = 1, see: str = "") -> typer.Exit:
+    """Say what is wrong and return the exit to raise: 1 failed, 2 misused.
+
+    Args:
+        see: where more is said of it; only for a person at a terminal.
+    """
+    err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
+    if see and err.is_terminal:
+        err.print(f"[dim]see {escape(see)}[/]", soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -42,16 +49,38 @@ def result(value: Mapping[str, Any], *, as_json: bool, show: Callable[[], None])
         show()
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a small table on standard output; numbers to the right."""
+def line(text: str, *, style: str = "") -> None:
+    """Print a line of a result on standard output, as it is: brackets in it mean nothing."""
+    out.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def table(
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+) -> None:
+    """Print a small table on standard output; numbers to the right, and cells as they are.
+
+    Args:
+        right: columns of text that are set to the right, too.
+    """
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(head):
-        numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        numeric = number in right or (
+            bool(rows) and all(isinstance(row[number], int) for row in rows)
+        )
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
-        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    out.print(title, style="bold", soft_wrap=True)
+        shown.add_row(*(f"{c:,}" if isinstance(c, int) else escape(str(c)) for c in row))
+    out.print(escape(title), style="bold", soft_wrap=True)
     out.print(shown)
+
+
+def busy(doing: str) -> AbstractContextManager[object]:
+    """Say what is going on while the block runs; nothing where no one watches."""
+    return err.status(escape(doing)) if err.is_terminal else nullcontext()
 
 
 class Shown(NamedTuple):

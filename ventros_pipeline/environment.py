@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
@@ -48,7 +49,8 @@ def open_engine(settings: Settings) -> Engine:
     Raises:
         DatabaseError: it cannot be reached; the message says what to do.
     """
-    return database.connect(database_url(settings))
+    # A request in flight holds a connection; one more waits for a turn, and two do the rest.
+    return database.connect(database_url(settings), max_overflow=settings.waha_concurrency + 1)
 
 
 def open_archive(settings: Settings) -> Archive:
@@ -62,8 +64,22 @@ def load_env_file() -> None:
     Settings read `.env` by themselves; WAHA's keys are named by channels and read from the
     environment, here and in the processes that Dagster starts.
     """
+    for name, value in env_values(Path(".env")).items():
+        os.environ.setdefault(name, value)
+
+
+def env_values(path: Path) -> dict[str, str]:
+    """Return the variables that a file of settings sets; none where there is no file."""
     from dotenv import dotenv_values
 
-    for name, value in dotenv_values(".env").items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def write_env(path: Path, values: Mapping[str, str]) -> None:
+    """Set variables in a file of settings; all else in it stays, and only its owner can read it."""
+    from dotenv import set_key
+
+    path.touch(mode=0o600)
+    path.chmod(0o600)  # Before a secret is in it; every later version has the mode of the last.
+    for name, value in values.items():
+        set_key(path, name, value)

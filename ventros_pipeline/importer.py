@@ -6,16 +6,20 @@ call these functions; so does a test that needs no orchestrator.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 
 import httpx
 import msgspec
 import polars as pl
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from ventros_pipeline.archive import Archive, DayWritten, Row
+from ventros_pipeline.ahead import ahead
+from ventros_pipeline.archive import DAY_SCHEMA, READ, Archive, DayWritten
 from ventros_pipeline.crm import avatars, coverage, ledger, loaded, media, sweep
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
@@ -33,6 +37,7 @@ from ventros_pipeline.crm.load import (
 )
 from ventros_pipeline.crm.merging import meet_contacts, settle_people
 from ventros_pipeline.crm.tombstones import Tombstones, archiving, tombstones_of
+from ventros_pipeline.logs import log_of
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
@@ -42,9 +47,16 @@ from ventros_pipeline.transform.phones import PHONE_SUFFIX
 from ventros_pipeline.transform.prints import divide, prints_of
 from ventros_pipeline.transform.times import DAY, Calendar, second_of
 from ventros_pipeline.waha.client import Probe, RequestStats, WahaClient, WahaServer
-from ventros_pipeline.waha.courtesy import Breakers, Limits, NoTurnError, RestingError
+from ventros_pipeline.waha.courtesy import (
+    Breaker,
+    Breakers,
+    Limits,
+    NoTurnError,
+    RestingError,
+    State,
+)
 from ventros_pipeline.waha.directory import Entry, read_directory
-from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.envelope import envelopes_of
 from ventros_pipeline.waha.erasing import Eraser
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
@@ -55,10 +67,17 @@ from ventros_pipeline.waha.wire import decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
 WINDOW_ROWS = 50_000
+# Rows decoded at once.
+DECODED_ROWS = 5_000
+# Windows that may be decoded while one is loaded: Postgres works then, and we would wait.
+WINDOWS_AHEAD = 1
+# The ledger says how far a reading is whenever a day is written, and at least so often: asked for
+# chat by chat, each page would be a transaction.
+COUNT_SECONDS = 1.0
+# Pages that may be read or asked for while one is archived.
+PAGES_AHEAD = 2
 # When evidence was seen whose own time nobody can trust: before any other.
 UNTRUSTED = datetime(1970, 1, 1, tzinfo=UTC)
-# Why a row is left out whose person was erased.
-ERASED = "erased"
 VANISHED = (
     "WAHA no longer shows {rows} known messages of {days} days, too many at once to be revokes: "
     "nothing was marked as deleted. If the session was paired anew or its store was lost, WAHA may "
@@ -70,6 +89,7 @@ OVER_THE_LIMIT = (
 )
 # A turn at a server is given back by force only when its request must be over.
 LEASE_MARGIN = 70.0
+_PENDING = pl.Schema({"day": pl.Date(), **READ})
 # A session that keeps failing is left alone by all imports of this process.
 BREAKERS = Breakers()
 
@@ -82,10 +102,12 @@ class Survey:
         oldest: first day of the calendar that WAHA may hold a message of; null when not asked.
         ranges_are_cheap: whether reading a year in twelve parts costs about as much as in one; on
             WEBJS and WPP every part walks every chat again.
+        requests: how many requests it took to know.
     """
 
     oldest: date | None
     ranges_are_cheap: bool
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,7 +176,26 @@ class Importer:
                 self.engine, limits, lease=self.settings.slow_timeout + LEASE_MARGIN
             ),
             breaker=BREAKERS.of(self.channel.base_url, self.channel.session),
+            on_breaker=self._note_breaker,
+            log=log_of("waha", **self._known),
         )
+
+    @property
+    def _known(self) -> dict[str, str | None]:
+        return {"channel": self.channel.key, "run": self.run_id or None}
+
+    def _note_breaker(self, breaker: Breaker, state: State) -> None:
+        """Let other processes know; what was asked of WAHA matters more than that they do."""
+        with suppress(SQLAlchemyError):
+            if state is State.OPEN:
+                ledger.open_breaker(self.engine, self.channel, timedelta(seconds=breaker.rest))
+            else:
+                ledger.close_breaker(self.engine, self.channel)
+
+    def reader(self, probe: Probe) -> Reader:
+        """Return the strategy of reading for a server."""
+        settings = self.settings
+        return choose_reader(probe, page_size=settings.page_size, at_once=settings.waha_concurrency)
 
     def read_directory(self) -> int:
         """List chats, contacts, LIDs and groups; return how many contacts that made.
@@ -228,7 +269,7 @@ class Importer:
         if not days:
             return
         with self.client() as client:
-            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            reader = self.reader(client.probe())
             yield from self.read_with(client, reader, days, chats=chats)
             self.notes.extend(reader.notes)
 
@@ -248,35 +289,38 @@ class Importer:
             since: only from this second of the first day on; the days then stay incomplete.
         """
         calendar = self.calendar
-        pending: dict[date, list[Row]] = {day: [] for day in days}
+        pending = _Pending(calendar, days)
         whole = chats is None and since is None
         settled = ledger.settled_days(self.engine, self.channel, days) if whole else set()
         vanished: dict[date, int] = {}
+        due = monotonic() + COUNT_SECONDS
         # The day that also holds what no day is right for.
-        first = calendar.start in pending and since is None
-        for page in reader.read(
+        first = calendar.start in days and since is None
+        pages = reader.read(
             client,
             max(second_of(days[0]), since or 0),
             second_of(days[-1]) + DAY,
             chats,
             outside=(calendar.start_second, calendar.horizon) if first else None,
-        ):
-            self._sort_in(page, pending, calendar)
-            complete = [d for d in pending if second_of(d) + DAY <= page.complete_before]
-            if not reader.ranges_are_cheap:
-                # Absence proves something only where one walk shows all chats. Read one by one, a
-                # chat that the list does not show would look revoked as a whole; and browsers,
-                # which are read so, leave a row for every revoke.
-                settled = set()
-            written = self._write(complete, pending, settled)
-            if whole:
-                shown = {day.day: day.read for day in written}
-                coverage.note_read(self.engine, self.channel, shown, self.now)
-            vanished |= {day.day: day.vanished for day in written if day.vanished}
-            self.count_requests(
-                client, days_read=len(written), messages_read=sum(day.read for day in written)
-            )
-            yield from written
+        )
+        with closing(ahead(pages, most=PAGES_AHEAD)) as read:
+            for page in read:
+                if not reader.ranges_are_cheap:
+                    # Absence proves something only where one walk shows all chats. Read one by one,
+                    # a chat that the list does not show would look revoked as a whole; and
+                    # browsers, which are read so, leave a row for every revoke.
+                    settled = set()
+                written = self._write(pending.add(page), settled)
+                if whole:
+                    shown = {day.day: day.read for day in written}
+                    coverage.note_read(self.engine, self.channel, shown, self.now)
+                vanished |= {day.day: day.vanished for day in written if day.vanished}
+                if written or monotonic() >= due:
+                    read_rows = sum(day.read for day in written)
+                    self.count_requests(client, days_read=len(written), messages_read=read_rows)
+                    due = monotonic() + COUNT_SECONDS
+                yield from written
+        self.count_requests(client)
         if vanished:
             rows = sum(vanished.values())
             self.notes.append(VANISHED.format(rows=rows, days=len(vanished)))
@@ -313,19 +357,35 @@ class Importer:
         if state.settle_due:
             # A load found who is whom, and was cut off before contacts followed.
             self._settle()
-        windows = list(self._windows([day for day in days if day not in done]))
-        for window_days in reversed(windows):
-            window = self._load(window_days, state.own_addresses, max_per_chat, partial, force)
-            ledger.add_progress(
-                self.engine,
-                self.channel,
-                self.run_id,
-                days_loaded=len(window_days),
-                contacts_created=window.contacts_created,
-                sessions_created=window.sessions_created,
-            )
-            yield window
+        wanted = [day for day in days if day not in done]
+        windows = list(windows_of(self.archive, self.channel.key, wanted))
+        how = _How(state.own_addresses, max_per_chat, partial, force)
+        prepared = (self._prepare(window_days, how) for window_days in reversed(windows))
+        # With a cap, what a window holds depends on what the one before it has stored.
+        most = WINDOWS_AHEAD if max_per_chat is None else 0
+        with closing(ahead(prepared, most=most)) as ready:
+            for window in ready:
+                began = monotonic()
+                loaded = self._load(window, how)
+                self._tell_window(list(window.days), loaded, monotonic() - began)
+                ledger.add_progress(
+                    self.engine,
+                    self.channel,
+                    self.run_id,
+                    days_loaded=len(window.days),
+                    contacts_created=loaded.contacts_created,
+                    sessions_created=loaded.sessions_created,
+                )
+                yield loaded
         meet_contacts(self.engine, self.channel, self.run_id)
+
+    def _tell_window(self, days: Sequence[date], window: Loaded, seconds: float) -> None:
+        log = log_of("load", **self._known)
+        counts = {name: getattr(window, name) for name in ledger.COUNTS}
+        span = {"from": days[0], "to": days[-1]}
+        log.info("window loaded", **span, **counts, ms=round(seconds * 1000))
+        for reason, rows in sorted(window.quarantine_reasons.items()):
+            log.warning("rows in quarantine", **span, reason=reason, rows=rows)
 
     def fetch_media(self, kinds: Sequence[str], *, max_files: int) -> list[media.Outcome]:
         """Fetch media files of loaded messages, newest first; return what became of each.
@@ -417,12 +477,12 @@ class Importer:
             WahaError: WAHA cannot be read.
         """
         with self.client(within=within) as client:
-            reader = choose_reader(client.probe(), page_size=self.settings.page_size)
+            reader = self.reader(client.probe())
             if not oldest:
-                return Survey(None, reader.ranges_are_cheap)
+                return Survey(None, reader.ranges_are_cheap, client.stats.requests)
             first = reader.oldest(client)
             day = self.now.date() if first is None else self.calendar.day_of(first)
-            return Survey(day, reader.ranges_are_cheap)
+            return Survey(day, reader.ranges_are_cheap, client.stats.requests)
 
     def _within_limit(self, days: Sequence[date]) -> list[date]:
         """Return the days that the channel may import; a note says that others were left out."""
@@ -485,30 +545,22 @@ class Importer:
             .match_to_schema(WANTED_SCHEMA)
         )
 
-    def _sort_in(self, page: Page, pending: dict[date, list[Row]], calendar: Calendar) -> None:
-        """Put the rows of a page to their days; a row of a day that is not asked for is left."""
-        for raw in page.rows:
-            envelope = envelope_of(raw)
-            rows = pending.get(calendar.day_of(envelope.timestamp))
-            if rows is not None:
-                rows.append(Row(envelope.row_key, strip_secrets(raw)))
-
     def _write(
-        self, days: Sequence[date], pending: dict[date, list[Row]], settled: Collection[date]
+        self, complete: Mapping[date, pl.DataFrame], settled: Collection[date]
     ) -> list[DayWritten]:
         """Write days that are read whole, without people who were erased meanwhile or before."""
-        if not days:
+        if not complete:
             return []
         with archiving(self.engine, self.channel) as tombstones:
             return [
                 self.archive.write(
                     self.channel.key,
                     day,
-                    _without(tombstones, pending.pop(day)),
+                    _without(tombstones, rows).drop_nulls("payload"),
                     read_at=self.now,
                     complete=day in settled,
                 )
-                for day in days
+                for day, rows in complete.items()
             ]
 
     def count_requests(self, client: WahaClient, **counts: int) -> None:
@@ -523,41 +575,36 @@ class Importer:
             **counts,
         )
 
-    def _windows(self, days: Sequence[date]) -> Iterator[list[date]]:
-        """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
-        window: list[date] = []
-        rows = 0
-        for day in days:
-            count = self.archive.count(self.channel.key, day)
-            if window and rows + count > WINDOW_ROWS:
-                yield window
-                window, rows = [], 0
-            window.append(day)
-            rows += count
-        if window:
-            yield window
-
-    def _load(
-        self,
-        days: Sequence[date],
-        own_addresses: frozenset[str],
-        max_per_chat: int | None,
-        partial: bool,
-        force: bool,
-    ) -> Loaded:
+    def _prepare(self, days: list[date], how: _How) -> Window:
+        """Decode and judge a window; nothing is written, so it may be done beside a load."""
         memory = loaded.Memory()
-        if max_per_chat is None and not force:
+        if how.max_per_chat is None and not how.force:
             # With a cap, whether a row is one of the newest depends on all others.
-            memory = loaded.recall(self.engine, self.channel, days, self._under(own_addresses))
-        window = self._window(days, own_addresses, max_per_chat, memory)
+            memory = loaded.recall(self.engine, self.channel, days, self._under(how.own_addresses))
+        return self._window(days, how, memory)
+
+    def _archived(
+        self, days: Sequence[date], wanted: pl.DataFrame | None, leaving: _Leaving
+    ) -> Iterator[pl.DataFrame]:
+        """Yield archived days, or of them the rows that are wanted (`PRINTS`), part by part.
+
+        Rows of people who were erased stay behind.
+        """
+        for day in days if wanted is None else wanted["day"].unique().sort():
+            archived = self.archive.read(self.channel.key, [day])
+            if wanted is not None:
+                of_day = wanted.filter(pl.col("day") == day)
+                archived = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
+            yield from leaving.of(archived).iter_slices(DECODED_ROWS)
+
+    def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
         settle_people(self.engine, self.channel, self.run_id, window.evidence)
         try:
-            done = load_window(
-                self.engine, self.channel, replace(window, partial=partial), self.run_id
-            )
+            done = load_window(self.engine, self.channel, window, self.run_id)
         except loaded.ForgottenError:
-            return self._load(days, own_addresses, max_per_chat, partial, True)
+            how = replace(how, force=True)
+            return self._load(self._prepare(list(window.days), how), how)
         if done.evidence_found:
             self._settle()
         return done
@@ -570,53 +617,32 @@ class Importer:
         settle_people(self.engine, self.channel, self.run_id)
         ledger.end_settling(self.engine, self.channel)
 
-    def _window(
-        self,
-        days: Sequence[date],
-        own_addresses: frozenset[str],
-        max_per_chat: int | None,
-        memory: loaded.Memory,
-    ) -> Window:
-        everything = self.archive.read(self.channel.key, days)
-        looked_at, unchanged = divide(prints_of(everything), memory.rows)
-        archived = everything
-        if not unchanged.is_empty():
-            archived = everything.join(
-                looked_at, on=["day", "row_key"], how="semi", maintain_order="left"
-            )
-        tombstones = tombstones_of(self.engine, self.channel)
-        archived, erased = _divide_erased(tombstones, archived)
-        decoded = decode_rows(archived["payload"].to_list(), own_addresses)
-        rejected = [
-            Rejected(
-                day=archived["day"][bad.index],
-                row_key=archived["row_key"][bad.index],
-                reason=bad.reason,
-                # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
-                payload=archived["payload"][bad.index]
-                .decode(errors="replace")
-                .replace("\x00", "\\u0000"),
-            )
-            for bad in decoded.rejected
-        ]
-        frame = decoded.frame.join(
-            archived.with_row_index("index").select(
-                pl.col("index").cast(pl.Int64), "day", "row_key", "read_at"
-            ),
-            on="index",
-            how="inner",
-            maintain_order="left",
-        )
+    def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
+        # Read twice, a day at a time: payloads are most of a window, and are never held as a whole.
+        prints, heads = [], []
+        for day in days:
+            archived = self.archive.read(self.channel.key, [day])
+            prints.append(prints_of(archived))
+            heads.append(archived.drop("payload"))
+        everything = pl.concat(heads)
+        looked_at, unchanged = divide(pl.concat(prints), memory.rows)
+        wanted = None if unchanged.is_empty() else looked_at
+        # Counted when the window is loaded, so asked for before anything is read.
+        leaving = _Leaving(tombstones_of(self.engine, self.channel))
+        frame, rejected = _decoded(self._archived(days, wanted, leaving), how.own_addresses)
+        # A row of which one version can be read is a message, and counted as such alone.
+        readable = set(frame["row_key"]) if rejected else set()
+        rejected = [row for row in rejected if row.row_key not in readable]
         judged = messages.judge(
             frame,
             self.calendar,
-            own_addresses=own_addresses,
+            own_addresses=how.own_addresses,
             allow_groups=self.channel.allow_groups,
         )
-        judged = messages.leave_out(judged, erased, ERASED)
-        if max_per_chat is not None:
+        judged = messages.leave_out(judged, leaving.rows, messages.ERASED)
+        if how.max_per_chat is not None:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
-            judged = messages.cap(judged, max_per_chat, newer)
+            judged = messages.cap(judged, how.max_per_chat, newer)
         seen = dict(everything.group_by("day").agg(pl.col("row_key").n_unique()).iter_rows())
         marked = everything.unique(["day", "row_key"], keep="first", maintain_order=True)
         was_missed = pl.any_horizontal(pl.col("seen_at", "missed_at").is_not_null())
@@ -629,40 +655,132 @@ class Importer:
             judged=judged,
             rejected=rejected,
             evidence=_evidence(judged.kept),
-            tombstones=len(tombstones),
+            tombstones=len(leaving.tombstones),
             known=Known(
                 memory,
                 unchanged,
                 looked_at,
-                self._under(own_addresses) if max_per_chat is None else None,
+                self._under(how.own_addresses) if how.max_per_chat is None else None,
             ),
+            partial=how.partial,
         )
 
 
-def _without(tombstones: Tombstones, rows: Sequence[Row]) -> list[Row]:
-    """Return rows without the people who were erased."""
+@dataclass(frozen=True)
+class _How:
+    """What of archived days is loaded, and for whom."""
+
+    own_addresses: frozenset[str]
+    max_per_chat: int | None
+    partial: bool
+    force: bool
+
+
+def _decoded(
+    parts: Iterable[pl.DataFrame], own_addresses: frozenset[str]
+) -> tuple[pl.DataFrame, list[Rejected]]:
+    """Decode archived rows, a few thousand at once: more of Python's objects only fill memory."""
+    frames, rejected = [], []
+    for archived in _gathered(parts):
+        decoded = decode_rows(archived["payload"].to_list(), own_addresses)
+        where = archived.select("day", "row_key", "read_at")[decoded.frame["index"]]
+        frames.append(decoded.frame.hstack(where))
+        rejected += [
+            Rejected(
+                day=archived["day"][bad.index],
+                row_key=archived["row_key"][bad.index],
+                reason=bad.reason,
+                # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
+                payload=archived["payload"][bad.index]
+                .decode(errors="replace")
+                .replace("\x00", "\\u0000"),
+            )
+            for bad in decoded.rejected
+        ]
+    return pl.concat(frames), rejected
+
+
+def _gathered(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Put parts together until they are worth decoding; the last one may be empty."""
+    waiting = [DAY_SCHEMA.to_frame()]
+    for part in parts:
+        waiting.append(part)
+        if sum(frame.height for frame in waiting) >= DECODED_ROWS:
+            yield pl.concat(waiting)
+            waiting = [DAY_SCHEMA.to_frame()]
+    yield pl.concat(waiting)
+
+
+class _Pending:
+    """Rows that were read and wait for the end of their day.
+
+    Args:
+        days: contiguous, ascending; rows of other days are left.
+    """
+
+    def __init__(self, calendar: Calendar, days: Sequence[date]) -> None:
+        self._calendar = calendar
+        self._days = list(days)
+        self._frames: list[pl.DataFrame] = []
+
+    def add(self, page: Page) -> dict[date, pl.DataFrame]:
+        """Put the rows of a page to their days; return the days that it completes, as `READ`."""
+        if page.rows and self._days:
+            self._frames.append(self._placed(page.rows))
+        done = [day for day in self._days if second_of(day) + DAY <= page.complete_before]
+        if not done:
+            return {}
+        self._days = self._days[len(done) :]
+        rows = pl.concat([_PENDING.to_frame(), *self._frames])
+        self._frames = [rows.filter(pl.col("day") > done[-1])]
+        complete = rows.filter(pl.col("day") <= done[-1]).partition_by(
+            "day", maintain_order=True, include_key=False, as_dict=True
+        )
+        return {day: complete.get((day,), READ.to_frame()) for day in done}
+
+    def _placed(self, rows: Sequence[bytes]) -> pl.DataFrame:
+        names, times = envelopes_of(rows)
+        day = self._calendar.days_of(pl.col("time")).alias("day")
+        return (
+            pl.DataFrame({"row_key": names, "payload": [strip_secrets(row) for row in rows]}, READ)
+            .with_columns(pl.Series("time", times, dtype=pl.Float64, strict=False))
+            .select(day, *READ)
+            .filter(pl.col("day").is_between(self._days[0], self._days[-1]))
+        )
+
+
+def _without(tombstones: Tombstones, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows without the people who were erased; the payload of a row of theirs is null."""
     if not tombstones:
-        return list(rows)
+        return rows
     eraser = Eraser(tombstones.covers)
-    cleaned = ((row, eraser.clean(row.payload)) for row in rows)
-    return [replace(row, payload=payload) for row, payload in cleaned if payload is not None]
+    cleaned = [eraser.clean(payload) for payload in rows["payload"]]
+    return rows.with_columns(pl.Series("payload", cleaned, dtype=pl.Binary))
 
 
-def _divide_erased(
-    tombstones: Tombstones, archived: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return archived rows without erased people, and `day` and `row_key` of those that are theirs.
+@dataclass
+class _Leaving:
+    """Takes erased people out of archived days, and knows which rows were theirs.
 
     There are any only where an erasure was cut off before it came to the archive.
+
+    Attributes:
+        rows: `day` and `row_key`, each once.
     """
-    nobody = archived.clear().select("day", "row_key")
-    if not tombstones:
-        return archived, nobody
-    eraser = Eraser(tombstones.covers)
-    cleaned = [eraser.clean(payload) for payload in archived["payload"]]
-    now = archived.with_columns(pl.Series("payload", cleaned, dtype=pl.Binary))
-    theirs = now.filter(pl.col("payload").is_null()).select("day", "row_key").unique()
-    return now.join(theirs, on=["day", "row_key"], how="anti", maintain_order="left"), theirs
+
+    tombstones: Tombstones
+    rows: pl.DataFrame = field(
+        default_factory=lambda: DAY_SCHEMA.to_frame().select("day", "row_key")
+    )
+
+    def of(self, archived: pl.DataFrame) -> pl.DataFrame:
+        """Return a day without them; of a row of theirs no version stays."""
+        cleaned = _without(self.tombstones, archived)
+        theirs = cleaned.filter(pl.col("payload").is_null()).select("day", "row_key").unique()
+        if theirs.is_empty():
+            return cleaned
+        self.rows = pl.concat([self.rows, theirs])
+        return cleaned.join(theirs, on="row_key", how="anti", maintain_order="left")
 
 
 def _members(entry: Entry) -> str | None:
@@ -702,6 +820,21 @@ def _evidence(kept: pl.DataFrame) -> list[Evidence]:
     ]
 
 
+def windows_of(archive: Archive, channel: str, days: Sequence[date]) -> Iterator[list[date]]:
+    """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
+    window: list[date] = []
+    rows = 0
+    for day in days:
+        count = archive.count(channel, day)
+        if window and rows + count > WINDOW_ROWS:
+            yield window
+            window, rows = [], 0
+        window.append(day)
+        rows += count
+    if window:
+        yield window
+
+
 def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict[str, int]:
     """Return the earliest time of each archived row, epoch seconds, by WAHA's id.
 
@@ -709,9 +842,10 @@ def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict
     CRM does not repeat the loader's own mistake.
     """
     times: dict[str, int] = {}
-    for payload in archive.read(channel, days)["payload"]:
-        envelope = envelope_of(payload)
-        if envelope.timestamp is not None:
-            second = int(envelope.timestamp)
-            times[envelope.row_key] = min(second, times.get(envelope.row_key, second))
+    for day in days:
+        names, said = envelopes_of(archive.read(channel, [day])["payload"].to_list())
+        for name, timestamp in zip(names, said, strict=True):
+            if timestamp is not None:
+                second = int(timestamp)
+                times[name] = min(second, times.get(name, second))
     return times

@@ -7,23 +7,22 @@ proofs (`crm/checks.py`), and who asks for them (`jobs/upkeep.py`; a run's own c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.checks import (
     PROOFS,
-    SAMPLE,
     TIMES_KEPT,
     Finding,
     Proof,
     prove,
     prove_times,
 )
-from ventros_pipeline.importer import archived_times
-
-# What the archive says of so many days is held in memory at once.
-DAYS_AT_ONCE = 31
+from ventros_pipeline.importer import archived_times, windows_of
 
 
 def prove_channel(
@@ -35,15 +34,20 @@ def prove_channel(
         ArchiveError: a day's file is damaged.
     """
     found = [(proof, prove(engine, channel, proof)) for proof in PROOFS]
-    return [*found, (TIMES_KEPT, _prove_times(engine, archive, channel))]
+    times = prove_times_kept(engine, archive, channel, archive.days(channel.key))
+    return [*found, (TIMES_KEPT, times)]
 
 
-def _prove_times(engine: Engine, archive: Archive, channel: Channel) -> Finding:
-    days = archive.days(channel.key)
+def prove_times_kept(
+    engine: Engine, archive: Archive, channel: Channel, days: Sequence[date]
+) -> Finding:
+    """Compare the CRM's times with the archive's, window by window: memory holds one.
+
+    Raises:
+        ArchiveError: a day was never read, or its file is damaged.
+    """
     findings = []
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        some = days[start : start + DAYS_AT_ONCE]
-        said = archived_times(archive, channel.key, some)
-        findings.append(prove_times(engine, channel, some, said))
-    sample = [row for finding in findings for row in finding.sample]
-    return Finding(channel.key, sum(finding.found for finding in findings), sample[:SAMPLE])
+    for window in windows_of(archive, channel.key, days):
+        said = archived_times(archive, channel.key, window)
+        findings.append(prove_times(engine, channel, window, said))
+    return Finding.joined(findings or [Finding(channel.key, 0)])

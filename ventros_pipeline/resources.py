@@ -22,6 +22,7 @@ from ventros_pipeline.environment import open_archive, open_engine
 from ventros_pipeline.failures import explained, kind_of
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.partitions import repair_range
+from ventros_pipeline.report import Report, report_of
 from ventros_pipeline.settings import Settings, get_settings
 from ventros_pipeline.waha.errors import WahaConfigurationError, WahaNotReadyError
 
@@ -84,6 +85,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     def channel(self, key: str) -> Channel:
         """Return a channel by its partition key."""
         return get_channel(self._engine, key)
+
+    def report(self, channel: Channel) -> Report:
+        """Return the report of a channel as it stands now."""
+        return report_of(self._engine, channel, start=self._settings.history_start, now=self.now())
 
     @contextmanager
     def importing(

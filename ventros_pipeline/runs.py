@@ -6,7 +6,7 @@ What belongs here: turning planned days into Dagster runs. What does not: which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -69,6 +69,7 @@ def import_history(
     *,
     chats: Sequence[str] = (),
     max_per_chat: int | None = None,
+    force: bool = False,
     wish: Wish | None = None,
     watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
 ) -> Import:
@@ -82,6 +83,7 @@ def import_history(
             ran before it is kept.
         chats: only these chats.
         max_per_chat: only the newest so many messages of each chat.
+        force: whether every row is looked at, also those that WAHA has not changed.
         wish: what was asked for, as the CRM is told; everything if omitted.
         watch: told of each run before it begins.
 
@@ -95,7 +97,9 @@ def import_history(
     config = dg.RunConfig(
         ops={
             "raw_messages": {"config": {"chats": list(chats)}},
-            "crm_messages": {"config": {"max_per_chat": max_per_chat, "partial": bool(chats)}},
+            "crm_messages": {
+                "config": {"max_per_chat": max_per_chat, "partial": bool(chats), "force": force}
+            },
         },
         loggers=QUIET,
     )
@@ -109,14 +113,7 @@ def import_history(
             with _planned(engine, channel, import_id, days, run_id):
                 _run(defs, instance, HISTORY_IMPORT, run_id, tags=tags, run_config=config)
             run_ids.append(run_id)
-    _run(
-        defs,
-        instance,
-        CHANNEL_REPORT,
-        str(uuid4()),
-        partition_key=channel.key,
-        run_config=dg.RunConfig(loggers=QUIET),
-    )
+    _report(defs, instance, channel)
     return Import(
         channel.key,
         run_ids,
@@ -124,6 +121,58 @@ def import_history(
         max(days.last for days in plan),
         monotonic() - began,
         ledger.totals(engine, channel, run_ids),
+    )
+
+
+def load_again(
+    defs: dg.Definitions,
+    instance: DagsterInstance,
+    channel: Channel,
+    spans: Sequence[DayRange],
+    *,
+    watch: Callable[[str, DayRange], None] = lambda run_id, days: None,
+) -> list[str]:
+    """Load archived days once more, with all checks; WAHA is asked nothing.
+
+    As when days are materialised by hand it is an import of a part, so that the next `--since last`
+    reads from where it would have.
+
+    Returns:
+        The runs' ids.
+
+    Raises:
+        RunError: a step or a check failed; the ranges before it are loaded.
+        LifecycleError: the channel may not be imported, or is being imported already.
+    """
+    register_channels(instance, [channel])
+    group = uuid4()
+    run_ids = []
+    load = {"config": {"partial": True}}
+    for days in spans:
+        run_ids.append(str(uuid4()))
+        watch(run_ids[-1], days)
+        _run(
+            defs,
+            instance,
+            HISTORY_IMPORT,
+            run_ids[-1],
+            asset_selection=[dg.AssetKey("crm_messages")],
+            tags=_tags(channel, days, group),
+            run_config=dg.RunConfig(ops={"crm_messages": load}, loggers=QUIET),
+        )
+    if spans:
+        _report(defs, instance, channel)
+    return run_ids
+
+
+def _report(defs: dg.Definitions, instance: DagsterInstance, channel: Channel) -> None:
+    _run(
+        defs,
+        instance,
+        CHANNEL_REPORT,
+        str(uuid4()),
+        partition_key=channel.key,
+        run_config=dg.RunConfig(loggers=QUIET),
     )
 
 
@@ -209,7 +258,12 @@ def _why(result: dg.ExecuteInProcessResult) -> str | None:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
             return f"check {check.check_name}: {check.description}"
-    for event in result.all_events:
+    return said_by(result.all_events)
+
+
+def said_by(events: Iterable[dg.DagsterEvent]) -> str | None:
+    """Return what the first step of some events says that failed, or why no step began."""
+    for event in events:
         if event.is_step_failure:
             return _said(event)
         if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error:

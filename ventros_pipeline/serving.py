@@ -45,6 +45,7 @@ def serve_ui(settings: Settings) -> int:
         *("--workspace", str(workspace_file())),
         *("--host", HOST, "--port", str(settings.ui_port)),
         *("--log-level", "warning"),
+        *("--log-format", "json" if settings.log_format == "json" else "colored"),
     ]
     # A service manager or a closed terminal ends us as Ctrl-C does; `nohup` is left alone. SIGINT
     # is set anew: the children of a shell's background job would inherit that it is ignored.

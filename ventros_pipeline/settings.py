@@ -7,6 +7,7 @@ What does not: reading a setting at import time, or turning one into a client (s
 from __future__ import annotations
 
 import base64
+import re
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -174,6 +175,37 @@ class Settings(BaseSettings):
         description="Key with which WAHA signs its webhooks, at least 16 characters. Unset: only "
         "channels with a key of their own receive webhooks; unsigned ones are never taken.",
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Token that opens `GET /metrics` of `ventros serve`, at least 16 characters: "
+        "the figures name the channels of all tenants. Unset: nothing is there.",
+    )
+    log_format: Literal["human", "json"] = Field(
+        "human",
+        description="How log lines are written: for a person, or one JSON object a line.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
+        None,
+        description="From which level on. Unset: INFO, and WARNING for commands that are not "
+        "`ventros serve` and do not log JSON.",
+    )
+    alert_url: SecretStr | None = Field(
+        None,
+        description="Webhook that the sensors of alerts post to; a secret, like the addresses of "
+        "Slack, Teams and Discord are. Unset: nobody is told.",
+    )
+    alert_shape: Literal["slack", "teams", "discord", "plain"] | None = Field(
+        None,
+        description="What the webhook takes: `slack`, `teams` (a workflow), `discord`, or `plain` "
+        "JSON. Unset: as its host says, and `plain` for any other.",
+    )
+    ui_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+\S*$",
+        description="Address under which people reach the Dagster UI, for links. Unset: loopback "
+        "and `VENTROS_UI_PORT`.",
+    )
 
     @field_validator("quarantine_key")
     @classmethod
@@ -190,6 +222,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _alerts_need_an_address(self) -> Self:
+        address = self.alert_url.get_secret_value() if self.alert_url else "https://none"
+        if not re.fullmatch(r"https?://[^\s/]+\S*", address):
+            raise ValueError("VENTROS_ALERT_URL is not an address that begins with https://")
+        return self
+
     @property
     def archive_dir(self) -> Path:
         """Where the raw archive lives."""
@@ -204,6 +243,11 @@ class Settings(BaseSettings):
     def overlap(self) -> timedelta:
         """How far back of the newest known message a pass reads."""
         return timedelta(seconds=self.sync_overlap)
+
+    @property
+    def ui_address(self) -> str:
+        """Where people reach the Dagster UI, without a slash at its end."""
+        return (self.ui_url or f"http://127.0.0.1:{self.ui_port}").rstrip("/")
 
     @property
     def enrichment_prices(self) -> dict[str, float]:

@@ -4,13 +4,15 @@ Three things of it cost most of an import's time, and are different here:
 
 - it opens a connection for each statement (`NullPool`; 64 for three assets, 8 ms each on a busy
   machine), except in the webserver, which asks for a pool: here everybody does;
-- of a batch of events it stores only materialisations at once, but a run of a month plans its 62
-  one by one, each in four statements;
-- it asks for a partition key again and again, and before that each time for the keys' table.
+- of a batch of events it stores only materialisations at once, but a run of a month plans its 62,
+  and its checks, one by one, each in three or four statements; and with every event it notifies a
+  channel of the database that nobody has listened to for years;
+- it asks for a partition key again and again, and before that each time for the keys' table, and
+  before every asset and run whether its tables have columns that all of them have.
 
 What belongs here: how Dagster stores. What does not: where (`instance.py`). `dagster.yaml` names
 the class under `storage: custom`. The classes it stands on are dagster-postgres' public ones; that
-they call `store_event_batch`, `has_table` and `optimize_for_webserver` is theirs to change, so
+they call `store_event_batch`, `has_table` and their like is theirs to change, so
 `dagster_/test_storage.py` holds them to it.
 """
 
@@ -23,7 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from dagster import DagsterEventType, EventLogEntry
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
 from dagster_postgres.utils import pg_url_from_config
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
 from sqlalchemy import event
@@ -42,39 +49,65 @@ TRUSTED_SECONDS = 5.0
 NO_LIMIT = 0
 # Keys are never taken away while a run may hold them.
 KEY_SECONDS = 5.0
+CHECKED = (
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+)
 
 
 class BatchingEventLog(PostgresEventLogStorage):
-    """An event log that stores planned days as one batch, too."""
+    """An event log that stores planned days and checks as one batch, too."""
 
     def __init__(self, postgres_url: str) -> None:
         """Connect; the tables are made where they are missing."""
         self._found_tables: set[str] = set()
+        self._found_columns: set[str] = set()
         self._found_keys: dict[tuple[str, str], float] = {}
         super().__init__(postgres_url)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event, and nothing else where it tells of no asset."""
+        if event.is_dagster_event and event.get_dagster_event().asset_key:
+            super().store_event(event)
+        else:
+            self._store([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that were logged together; those of one kind and asset at once."""
         for (kind, _), some in groupby(events, key=_kind_and_asset):
             batch = list(some)
-            if kind == DagsterEventType.ASSET_MATERIALIZATION_PLANNED and len(batch) > 1:
-                self._store_planned(batch)
+            if len(batch) > 1 and kind == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+                # Such events have no tags, and the asset's own row tells of the last one only.
+                self.store_asset_event(batch[-1], self._insert(batch)[-1])
+            elif len(batch) > 1 and kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                self._store(batch)
             else:
                 super().store_event_batch(batch)
 
-    def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
-        """Store what a run intends to materialise of one asset; such events have no tags."""
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of no asset, and what checks are to be found by."""
+        for entry, number in zip(events, self._insert(events), strict=True):
+            if entry.is_dagster_event and entry.dagster_event_type in CHECKED:
+                self.store_asset_check_event(entry, number)
+
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
+        """Return the numbers that events were given; they are given in order."""
         insert = self.prepare_insert_event_batch(events)
         with self.index_connection() as connection:
             ids = connection.execute(insert.returning(insert.table.c.id)).scalars().all()
-        # The asset's own row tells of the last event only.
-        self.store_asset_event(events[-1], max(ids))
+        return sorted(ids)
 
     def has_table(self, table_name: str) -> bool:
         """Return whether a table is there; one that was seen stays."""
         if table_name not in self._found_tables and super().has_table(table_name):
             self._found_tables.add(table_name)
         return table_name in self._found_tables
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Return whether the assets' table has a column; one that was seen stays."""
+        if column_name not in self._found_columns and super().has_asset_key_col(column_name):
+            self._found_columns.add(column_name)
+        return column_name in self._found_columns
 
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         """Return whether a key is there; one that was seen a moment ago is.
@@ -95,14 +128,33 @@ class BatchingEventLog(PostgresEventLogStorage):
         super().delete_dynamic_partition(partitions_def_name, partition_key)
 
 
+class RememberingRuns(PostgresRunStorage):
+    """Records of runs that look once for the columns of their table."""
+
+    _has_times = _has_backfill = False
+
+    def has_run_stats_index_cols(self) -> bool:
+        """Return whether runs have columns for their times; once seen, they stay."""
+        self._has_times = self._has_times or super().has_run_stats_index_cols()
+        return self._has_times
+
+    def has_backfill_id_column(self) -> bool:
+        """Return whether runs have a column for their backfill; once seen, it stays."""
+        self._has_backfill = self._has_backfill or super().has_backfill_id_column()
+        return self._has_backfill
+
+
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's storage in Postgres with connections that are kept."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Connect; the tables are made where they are missing."""
-        super().__init__(postgres_url, inst_data=inst_data)
-        self._batching = BatchingEventLog(postgres_url)
-        for storage in (self.event_log_storage, self.run_storage, self.schedule_storage):
+        # Its own three parts are never used, so they look for no tables either.
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        self._runs = RememberingRuns(postgres_url)
+        self._events = BatchingEventLog(postgres_url)
+        self._schedules = PostgresScheduleStorage(postgres_url)
+        for storage in (self._runs, self._events, self._schedules):
             # The name says for whom it was made; what it does is to keep a pool.
             storage.optimize_for_webserver(NO_LIMIT, RECYCLE_SECONDS, MOST_FURTHER_CONNECTIONS)
 
@@ -116,7 +168,17 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     @property
     def event_log_storage(self) -> BatchingEventLog:
         """Where events and partition keys are."""
-        return self._batching
+        return self._events
+
+    @property
+    def run_storage(self) -> RememberingRuns:
+        """Where runs are."""
+        return self._runs
+
+    @property
+    def schedule_storage(self) -> PostgresScheduleStorage:
+        """Where ticks of sensors and schedules are."""
+        return self._schedules
 
 
 def _kind_and_asset(entry: EventLogEntry) -> tuple[DagsterEventType, str]:

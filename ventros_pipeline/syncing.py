@@ -24,7 +24,7 @@ from ventros_pipeline.importer import Importer
 from ventros_pipeline.transform.times import DAY, second_of
 from ventros_pipeline.waha.client import ALL_CHATS, WahaClient
 from ventros_pipeline.waha.pages import timestamp_of
-from ventros_pipeline.waha.reading import Reader, choose_reader
+from ventros_pipeline.waha.reading import Reader
 
 NEVER = "it was never imported, so there is nothing to keep in step: `ventros import` comes first"
 # A row that WAHA drops after counting it must not hide the one behind it.
@@ -108,7 +108,7 @@ class _Pass:
         importer = self.importer
         importer.refresh_directory()
         with importer.client() as client:
-            reader = choose_reader(client.probe(), page_size=importer.settings.page_size)
+            reader = importer.reader(client.probe())
             due = self._due(reread_days)
             self._read_tail(client, reader, {day.day for day in due if self._is_read(day)})
             self._look_at(client, reader, due)

@@ -25,10 +25,24 @@ from ventros_pipeline.crm.migrate import migrate
 os.environ["VENTROS_WAHA_RATE"] = "100000"
 
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
-TEMPLATE = "migrated_template"
+TEMPLATE, DAGSTER_TEMPLATE = "migrated_template", "dagster_template"
 # A test database is thrown away: nothing of it has to survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _numbers = count(1)
+
+
+# Folders whose files take minutes come first, so that no worker ends with one of them.
+LONGEST_FIRST = ("ui", "import_", "dagster_", "engines", "crm", "api")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a folder the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 def in_database(url: str, database: str) -> str:
@@ -80,6 +94,24 @@ def migrated_template(postgres_server: EmbeddedServer) -> str:
     migrate(engine)
     engine.dispose()
     return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def dagster_template(postgres_server: EmbeddedServer) -> str:
+    """A database with Dagster's own tables to copy."""
+    from ventros_pipeline.storage import PooledPostgresStorage
+
+    statement(postgres_server.url, f"CREATE DATABASE {DAGSTER_TEMPLATE}")
+    url = normalise_url(in_database(postgres_server.url, DAGSTER_TEMPLATE), driver="psycopg2")
+    PooledPostgresStorage(url.render_as_string(hide_password=False))
+    return DAGSTER_TEMPLATE
+
+
+@pytest.fixture
+def dagster_database_url(postgres_server: EmbeddedServer, dagster_template: str) -> Iterator[str]:
+    """A fresh database for Dagster's storage: SQLite's files would wait for the disk."""
+    with fresh_database(postgres_server.url, dagster_template) as url:
+        yield url
 
 
 @pytest.fixture

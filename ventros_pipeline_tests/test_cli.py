@@ -19,16 +19,20 @@ import pytest
 from sqlalchemy import Engine, event
 
 from ventros_pipeline import cli
-from ventros_pipeline.crm import plans
+from ventros_pipeline.crm import migrate, plans
 from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import DatabaseError, libpq_url
 from ventros_pipeline.crm.limits import DayRange, Wish
+from ventros_pipeline.instance import STORAGE_VARIABLE
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.settings import get_settings
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, at, message, write_account
 
 VENTROS = Path(sys.executable).with_name("ventros")
 ANA = "5511980000001@s.whatsapp.net"
+# All days of which the account has anything, and the ones beside them. Up to today it would be
+# more runs every month.
+ITS_DAYS = ("--since", "2026-06-01", "--until", "2026-06-04")
 PLANT = """
     INSERT INTO messages
     SELECT (jsonb_populate_record(m, jsonb_build_object(
@@ -97,15 +101,17 @@ def waha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplayServer]:
 
 @pytest.fixture
 def settings(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, dagster_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
-    """The environment of one home on a fresh database."""
+    """The environment of one home on fresh databases."""
     chosen = {
         "VENTROS_HOME": str(tmp_path / "home"),
         "VENTROS_DATABASE_URL": libpq_url(engine.url.render_as_string(hide_password=False)),
+        "VENTROS_DAGSTER_DATABASE_URL": libpq_url(dagster_database_url),
         "VENTROS_HISTORY_START": "2026-06-01",
         "VENTROS_REQUEST_ATTEMPTS": "1",
         "DAGSTER_HOME": "",
+        STORAGE_VARIABLE: "",
         KEY_VARIABLE: KEY,
     }
     for name, value in chosen.items():
@@ -166,8 +172,10 @@ def test_the_channels_are_listed(ventros: Ventros, channel: str) -> None:
 
 
 def test_a_channel_is_enabled_with_limits_and_shown_with_its_last_import(
-    ventros: Ventros, channel: str
+    ventros: Ventros, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Everything, in two runs: the calendar's first day, and all from the oldest message to today.
+    monkeypatch.setenv("VENTROS_RUN_DAYS", "366")
     said = ventros("channel", "enable", channel, "--agent", "Outra", "--max-days", "900", "--json")
     assert said.code == 0
     assert said.json["import"]["enabled"] is True
@@ -195,7 +203,7 @@ def test_an_import_that_is_cancelled_has_ended_and_another_can_begin(
     status = ventros("status", channel, "--json").json["import"]
     assert (status["status"], status["error"]) == ("failed", plans.CANCELLED)
     assert "no import of it is open" in ventros("cancel", channel).err
-    done = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+    done = ventros("import", channel, *ITS_DAYS, "--json")
     assert done.code == 0
     plan = ventros("status", channel, "--watch", "--json").json["import"]
     assert (plan["driver"], plan["status"], plan["days_done"]) == ("command", "completed", 4)
@@ -231,7 +239,7 @@ def test_a_running_import_is_watched_until_it_ends(
 
 
 def test_only_what_is_new_since_the_last_import_is_planned(ventros: Ventros, channel: str) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     planned = ventros("import", channel, "--since", "last", "--dry-run", "--json").json["runs"]
     # The newest message is of 3 June; the day before it is read again.
     assert planned[-1]["from"] == "2026-06-02"
@@ -259,23 +267,43 @@ def test_a_disabled_channel_is_not_imported(ventros: Ventros, channel: str) -> N
     assert f"turn it on with `ventros channel enable {channel}`" in said.sentence
 
 
-def test_a_dry_run_names_the_runs_and_reads_nothing(
-    ventros: Ventros, channel: str, waha: ReplayServer
+def test_a_dry_run_says_what_there_is_and_writes_nothing(
+    ventros: Ventros, channel: str, waha: ReplayServer, engine: Engine, tmp_path: Path
 ) -> None:
     waha.stats.reset()
-    said = ventros(
-        "import", channel, "--since", "2026-06-02", "--until", "2026-07-20", "--dry-run", "--json"
-    )
+    days = ("--since", "2026-06-02", "--until", "2026-07-20", "--dry-run")
+    said = ventros("import", channel, *days, "--json")
     assert said.code == 0
-    assert said.json["runs"] == [
-        {"from": "2026-06-20", "to": "2026-07-20", "days": 31},
-        {"from": "2026-06-02", "to": "2026-06-19", "days": 18},
+    found = said.json
+    assert found["runs"] == [
+        {"from": "2026-06-20", "to": "2026-07-20", "days": 31, "rows": 0, "exact": True},
+        {"from": "2026-06-02", "to": "2026-06-19", "days": 18, "rows": 2, "exact": True},
     ]
-    assert [endpoint for endpoint in waha.stats.requests if "messages" in endpoint] == []
+    assert found["rows"] == {"stored": 2, "imported": 2, "left_out": {}, "unreadable": 0}
+    assert found["requests"]["made"] == sum(waha.stats.requests.values())
+    assert ANA.partition("@")[0] not in json.dumps(found)
+    shown = ventros("import", channel, *days, "--chat", ANA)
+    assert f"this dry run made {found['requests']['made']} requests" in shown.err
+    assert f"next: ventros import {channel}" in shown.err
+    assert "--chat and --max-per-chat make it less" in shown.err
+    with engine.connect() as connection:
+        for table in ("public.messages", "public.contacts", "history_sync.evidence"):
+            rows = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
+            assert (table, rows) == (table, 0)
+    assert not (tmp_path / "home" / "archive").exists()
+
+
+def test_a_dry_run_does_not_migrate(
+    ventros: Ventros, channel: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = migrate.MigrationStatus("0001", "0002", ["0002_history_sync.sql"], "ours")
+    monkeypatch.setattr(migrate, "status", lambda _: pending)
+    said = ventros("import", channel, "--dry-run")
+    assert (said.code, "run `ventros db migrate`" in said.sentence) == (1, True)
 
 
 def test_an_import_prints_its_figures_and_status_the_whole(ventros: Ventros, channel: str) -> None:
-    said = ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04", "--json")
+    said = ventros("import", channel, *ITS_DAYS, "--json")
 
     assert said.code == 0
     figures = said.json
@@ -333,6 +361,8 @@ def test_an_unknown_channel_is_said_with_the_ones_that_are_there(
     said = ventros("status", "nobody")
     assert said.code == 1
     assert said.sentence == f"error: no channel has the key nobody; channels are: {channel}"
+    meant = ventros("status", "defalt")
+    assert f"did you mean {channel}? channels are: {channel}" in meant.sentence
 
 
 @pytest.mark.parametrize("since", ["yesterday", "0d", "2026-13-01"])
@@ -390,7 +420,7 @@ def contacts(engine: Engine) -> list[str]:
 def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     assert ventros("doctor", channel, "--json").json["complaints"] == []
     with engine.begin() as connection:
         # As people spell it who have not heard of the ninth digit.
@@ -422,7 +452,7 @@ def test_two_contacts_of_one_number_are_a_complaint_with_a_plan_that_works(
 def test_a_message_in_two_rows_is_a_complaint_that_names_which_one_to_keep(
     ventros: Ventros, channel: str, engine: Engine
 ) -> None:
-    ventros("import", channel, "--json")
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     with engine.begin() as connection:
         kept = connection.exec_driver_sql(
             "SELECT id::text FROM messages WHERE channel_message_id LIKE '%%3EB0000A'"
@@ -451,7 +481,8 @@ def test_a_failed_check_is_said_with_its_repair(
 
     assert said.code == 1
     assert said.sentence.startswith("error: check keys_match_rows: 1 times")
-    assert "Materialise crm_messages of these days again with `force: true`" in said.sentence
+    repair = f"import {channel} --since 2026-06-02 --until 2026-06-02 --force"
+    assert f"Repair: `ventros {repair}`." in " ".join(said.sentence.split())
 
 
 # -- production ----------------------------------------------------------------------------------

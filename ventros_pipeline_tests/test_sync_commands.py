@@ -9,7 +9,7 @@ import pytest
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.syncing import NEVER
 from ventros_pipeline_tests.import_.world import KEY, at, message, write_account
-from ventros_pipeline_tests.test_cli import ANA, Ventros, channel, settings, ventros
+from ventros_pipeline_tests.test_cli import ANA, ITS_DAYS, Ventros, channel, settings, ventros
 
 __all__ = ["channel", "settings", "ventros"]
 
@@ -28,7 +28,7 @@ def waha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplayServer]:
 
 @pytest.fixture
 def imported(ventros: Ventros, channel: str) -> str:
-    assert ventros("import", channel, "--since", "2026-06-01", "--until", "2026-06-04").code == 0
+    assert ventros("import", channel, *ITS_DAYS).code == 0
     return channel
 
 
@@ -73,7 +73,9 @@ def test_a_session_that_is_not_ready_is_one_sentence(
     assert "SCAN_QR_CODE" in said.sentence
 
 
-def test_coverage_tells_the_days_of_each_state(ventros: Ventros, imported: str) -> None:
+def test_coverage_tells_the_days_of_each_state_and_each_day_when_asked(
+    ventros: Ventros, imported: str
+) -> None:
     said = ventros("coverage", imported, "--json")
     assert said.json == {
         "channel": imported,
@@ -86,11 +88,10 @@ def test_coverage_tells_the_days_of_each_state(ventros: Ventros, imported: str) 
                 "rows": 2,
             }
         ],
+        "quarantined": {},
     }
     assert "settling" in ventros("coverage", imported).out
 
-
-def test_coverage_tells_each_day_when_asked(ventros: Ventros, imported: str) -> None:
     days = ventros("coverage", imported, "--days", "--json").json["days"]
     assert [(day["day"], day["state"], day["rows"]) for day in days] == [
         ("2026-06-01", "settling", 0),
@@ -102,7 +103,7 @@ def test_coverage_tells_each_day_when_asked(ventros: Ventros, imported: str) -> 
     assert "2026-06-03" in ventros("coverage", imported, "--days").out
 
 
-def test_a_channel_that_is_not_there_is_named(ventros: Ventros, imported: str) -> None:
+def test_a_channel_that_is_not_there_is_named(ventros: Ventros, channel: str) -> None:
     for command in ("sync", "coverage"):
         said = ventros(command, "nobody")
         assert said.code == 1

@@ -175,7 +175,7 @@ def _importer(task: Task) -> tuple[Any, list[date]]:
         else {"waha_rate": RATE, "waha_concurrency": task["concurrency"]}
     )
     settings = Settings(home=Path(task["home"]), history_start=first, _env_file=None, **courtesy)
-    engine = connect(task["database"])
+    engine = connect(task["database"], max_overflow=settings.waha_concurrency + 1)
     channel = get_channel(engine, task["channel"])
     now = datetime.fromisoformat(task["now"]) + timedelta(hours=task.get("later", 0))
     importer = Importer(engine, Archive(settings.archive_dir), settings, channel, str(uuid4()), now)

@@ -1,7 +1,8 @@
-"""An import that somebody requests in the Dagster UI: queue, daemon and a run's own process.
+"""An import that the daemon runs: sensor, queue, and the runs' own processes.
 
 What belongs here: the request and the wait for its end. Starting `ventros up` is not measured, what
-it does with the request is: one run over all days, as the UI launches it.
+it does with the request is: one run over all days, as the UI launches it, or a plan of runs, which
+the sensor requests one after the other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,82 @@ from benchmarks.speed.serving import KEY
 
 PATIENCE = 900.0
 FINAL = ("SUCCESS", "FAILURE", "CANCELED")
+_REPOSITORY = {
+    "repositoryLocationName": "ventros_pipeline",
+    "repositoryName": "__repository__",
+}
 _LOADED = """
     { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"""
 _LAUNCH = """
     mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
         __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+_TURN_ON = """
+    mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"""
 _STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 
-def import_through_daemon(bench: Bench, channel: Channel, account: Account) -> float:
-    """Return the seconds from the request to the run's success, its checks included.
+def launch_run(bench: Bench, channel: Channel, account: Account) -> float:
+    """Return the seconds from the launch of one run over all days to its success, checks included.
 
     Raises:
         RuntimeError: the run did not succeed.
     """
+    with _up(bench, channel, account) as url:
+        began = time.perf_counter()
+        launched = _ask(url, _LAUNCH, params=_request(channel, account))["launchRun"]
+        if "run" not in launched:
+            raise RuntimeError(f"the run was not launched: {launched}")
+        run_id = launched["run"]["runId"]
+        status = _wait("end of the run", lambda: _ended(url, run_id))
+        if status != "SUCCESS":
+            raise RuntimeError(f"the run ended with {status}")
+        return time.perf_counter() - began
+
+
+def carry_out_plan(bench: Bench, channel: Channel, account: Account) -> float:
+    """Return the seconds from the request of a whole import to the end of its plan.
+
+    Raises:
+        RuntimeError: the plan did not complete.
+    """
+    from ventros_pipeline.crm import lifecycle, plans
+    from ventros_pipeline.crm.channels import get_channel
+    from ventros_pipeline.crm.database import connect
+    from ventros_pipeline.crm.limits import Wish
+    from ventros_pipeline.planning import plan_runs
+    from ventros_pipeline.settings import Settings
+
+    engine = connect(bench.url(channel.database))
+    found = get_channel(engine, channel.key)
+    lifecycle.enable(engine, found)
+
+    def over() -> plans.Plan | None:
+        plan = plans.plan_of(engine, found)
+        return plan if plan and not plan.is_open else None
+
+    with _up(bench, channel, account) as url:
+        _ask(url, _TURN_ON, sensor={**_REPOSITORY, "sensorName": "history_sensor"})
+        days = plan_runs(
+            account.first,
+            account.last,
+            since=None,
+            until=None,
+            oldest=None,
+            run_days=Settings(_env_file=None).run_days,  # type: ignore[call-arg]
+        )
+        began = time.perf_counter()
+        plans.request(engine, found, Wish("full"), days)
+        plan = _wait("end of the plan", over)
+        seconds = time.perf_counter() - began
+    engine.dispose()
+    if plan.status != "completed":
+        raise RuntimeError(f"the plan ended as {plan.status}: {plan.error}")
+    return seconds
+
+
+@contextmanager
+def _up(bench: Bench, channel: Channel, account: Account) -> Iterator[str]:
+    """Run `ventros up` until the block ends; give the address of its GraphQL."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/graphql"
     variables = {
@@ -57,15 +121,7 @@ def import_through_daemon(bench: Bench, channel: Channel, account: Account) -> f
         )
     try:
         _wait("code location", lambda: _ask(url, _LOADED)["repositoriesOrError"].get("nodes"))
-        began = time.perf_counter()
-        launched = _ask(url, _LAUNCH, params=_request(channel, account))["launchRun"]
-        if "run" not in launched:
-            raise RuntimeError(f"the run was not launched: {launched}")
-        run_id = launched["run"]["runId"]
-        status = _wait("end of the run", lambda: _ended(url, run_id))
-        if status != "SUCCESS":
-            raise RuntimeError(f"the run ended with {status}")
-        return time.perf_counter() - began
+        yield url
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
@@ -81,11 +137,7 @@ def _request(channel: Channel, account: Account) -> dict[str, Any]:
         "ventros/channel": channel.key,
     }
     return {
-        "selector": {
-            "repositoryLocationName": "ventros_pipeline",
-            "repositoryName": "__repository__",
-            "jobName": HISTORY_IMPORT,
-        },
+        "selector": {**_REPOSITORY, "jobName": HISTORY_IMPORT},
         "runConfigData": {},
         "mode": "default",
         "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},

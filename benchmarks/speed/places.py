@@ -206,8 +206,16 @@ class Bench:
             allow_groups=True,
         )
         engine.dispose()
-        dagster = self.server.bookkeeping_url(f"dagster_{next(self._numbers)}")
-        return Channel(database, added.key, self.home(), url, dagster)
+        return Channel(database, added.key, self.home(), url, self._bookkeeping())
+
+    def _bookkeeping(self) -> str:
+        """Make Dagster's own database, with its tables, as the CRM's is made beforehand."""
+        from ventros_pipeline.storage import PooledPostgresStorage
+
+        address = self.server.bookkeeping_url(f"dagster_{next(self._numbers)}")
+        url = normalise_url(address, driver="psycopg2").render_as_string(hide_password=False)
+        PooledPostgresStorage(url)  # Keeps no connection before it is used.
+        return address
 
     def imported(self, messages: int) -> Imported:
         """Return an account that was read and loaded without Dagster; the first call does it."""

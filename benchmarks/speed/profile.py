@@ -28,9 +28,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     ),
     "decode (pages)": (
         "ventros_pipeline.waha.client:WahaClient._rows",
-        "ventros_pipeline.importer:Importer._sort_in",
+        "ventros_pipeline.importer:_Pending.add",
     ),
-    "reading strategy": ("ventros_pipeline.importer:Importer.read_with",),
+    "waiting for pages and windows": ("ventros_pipeline.ahead:ahead",),
+    "reading": ("ventros_pipeline.importer:Importer.read_with",),
     "decode (messages)": ("ventros_pipeline.waha.wire:decode_rows",),
     "transform": (
         "ventros_pipeline.transform.messages:judge",

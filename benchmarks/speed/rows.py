@@ -31,6 +31,7 @@ from benchmarks.speed.loads import (
 )
 from benchmarks.speed.places import Account, Bench, Channel, run_child, say
 from benchmarks.speed.serving import KEY, Served, served
+from benchmarks.speed.targets import ENGINES, LATENCIES
 
 # The formula of the WEBJS target.
 SLACK, GRACE = 1.3, 10.0
@@ -61,21 +62,23 @@ def reference(bench: Bench) -> Iterator[Line]:
 
 
 def daemon(bench: Bench) -> Iterator[Line]:
-    """Let the daemon run what was requested, as one run; only in the full form."""
+    """Let the daemon do what was requested: one run, and a plan; only in the full form."""
     if bench.short:
         yield Line("daemon.whole", None, "only in the full form")
+        yield Line("daemon.plan", None, "only in the full form")
         return
-    from benchmarks.speed.daemon import import_through_daemon
+    from benchmarks.speed.daemon import carry_out_plan, launch_run
 
     account = bench.reference()
-    times = []
+    took: dict[str, list[float]] = {"whole": [], "plan": []}
     with served(account.folder, latency_ms=50) as server:
         for _ in range(bench.repeats):
-            database = bench.copied()
-            channel = bench.channel(database, server.url)
-            times.append(import_through_daemon(bench, channel, account))
-            bench.drop(database)
-    yield Line("daemon.whole", Spread.of(times), "1,172 chats, 5,683 messages")
+            for name, do in (("whole", launch_run), ("plan", carry_out_plan)):
+                database = bench.copied()
+                took[name].append(do(bench, bench.channel(database, server.url), account))
+                bench.drop(database)
+    for name, times in took.items():
+        yield Line(f"daemon.{name}", Spread.of(times), "1,172 chats, 5,683 messages")
 
 
 def webjs(bench: Bench) -> Iterator[Line]:
@@ -98,6 +101,27 @@ def webjs(bench: Bench) -> Iterator[Line]:
         f"{shown(done['seconds'], 's')} ÷ {shown(allowed, 's')}; {asked['requests']} requests, "
         f"{asked['in_flight']} of {bench.concurrency} allowed at once",
     )
+
+
+def latency(bench: Bench) -> Iterator[Line]:
+    """Import the reference set from near and from far, by windows and chat by chat."""
+    part = 8 if bench.short else 1
+    account = bench.reference(part)
+    size = f"{1172 // part:,} chats, {account.messages:,} messages"
+    for engine in ENGINES:
+        for wait in LATENCIES:
+            with served(account.folder, engine=engine, latency_ms=wait) as server:
+                done = _whole(bench, account, server)
+                asked = server.stats()
+            least = asked["requests"] * wait / 1000 / bench.concurrency
+            yield Line(
+                f"latency.{engine}.{wait}",
+                Spread.of([done["seconds"]]),
+                size,
+                f"{asked['requests']} requests, {asked['in_flight']} of {bench.concurrency} at "
+                f"once, which alone take {shown(least, 's')}; CPU of ours "
+                f"{shown(done['cpu'], 's')}, of the server {shown(asked['cpu'], 's')}",
+            )
 
 
 def bare(bench: Bench) -> Iterator[Line]:
@@ -383,6 +407,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "reference": reference,
     "daemon": daemon,
     "webjs": webjs,
+    "latency": latency,
     "bare": bare,
     "load": load,
     "dlt": dlt,

@@ -6,6 +6,9 @@ from benchmarks.speed.figures import AT_LEAST, AT_MOST, Target
 
 _REFERENCE = "1,172 chats, 5,683 messages"
 _MILLION = "1,000,000"
+# What the reference set is read with beside its two targets, to see what waiting costs.
+ENGINES = ("noweb", "webjs")
+LATENCIES = (0, 50, 300)
 
 TARGETS = (
     Target(
@@ -13,6 +16,14 @@ TARGETS = (
         "reference set, NOWEB, 50 ms: request to checks green, daemon",
         AT_MOST,
         20,
+        "s",
+        _REFERENCE,
+    ),
+    Target(
+        "daemon.plan",
+        "the same as a plan of runs of 31 days, by the sensor",
+        "",
+        0,
         "s",
         _REFERENCE,
     ),
@@ -32,6 +43,18 @@ TARGETS = (
         1,
         "×",
         _REFERENCE,
+    ),
+    *(
+        Target(
+            f"latency.{engine}.{latency}",
+            f"reference set, {engine.upper()}, {latency} ms, without Dagster",
+            "",
+            0,
+            "s",
+            _REFERENCE,
+        )
+        for engine in ENGINES
+        for latency in LATENCIES
     ),
     Target("bare.whole", "whole import ÷ reading the same pages bare", AT_MOST, 1.6, "×", _MILLION),
     Target("load.copy", "load ÷ direct COPY of the same rows", AT_MOST, 1.7, "×", _MILLION),

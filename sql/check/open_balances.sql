@@ -8,7 +8,9 @@ WITH newest AS (
       AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s::uuid)
     ORDER BY day, loaded_at DESC
 )
-SELECT count(*) OVER () AS found, day, seen, accounted
+SELECT
+    count(*) OVER () AS found, min(day) OVER () AS from_day, max(day) OVER () AS to_day,
+    day, seen, accounted
 FROM newest
 WHERE seen <> accounted
 ORDER BY day

@@ -1,7 +1,9 @@
-SELECT count(*) OVER () AS found, message_id, missing
+SELECT
+    count(*) OVER () AS found, min(day) OVER () AS from_day, max(day) OVER () AS to_day,
+    day, message_id, missing
 FROM (
     SELECT
-        m.id::text AS message_id,
+        (m."timestamp" AT TIME ZONE 'UTC')::date AS day, m.id::text AS message_id,
         concat_ws(', ',
             CASE WHEN ch.id IS NULL THEN 'chat' END,
             CASE WHEN co.id IS NULL THEN 'contact' END,
@@ -19,7 +21,8 @@ FROM (
     LEFT JOIN public.contacts AS co ON co.id = m.contact_id
     LEFT JOIN public.sessions AS se ON se.id = m.session_id
     LEFT JOIN public.agents AS ag ON ag.id = m.agent_id
-    WHERE k.channel_id = %(channel_id)s AND m.source = 'history_import' AND m.deleted_at IS NULL
+    WHERE k.channel_id = %(channel_id)s AND (%(days)s::date[] IS NULL OR k.day = ANY(%(days)s::date[]))
+      AND m.source = 'history_import' AND m.deleted_at IS NULL
 ) AS joined
 WHERE missing <> ''
 ORDER BY message_id

@@ -20,7 +20,8 @@ WITH undone AS (
     RETURNING m.id
 )
 UPDATE history_sync.message_keys AS k
-SET day = (undone.key).day, status_rank = (undone.key).status_rank,
+SET day = (undone.key).day, at = (undone.was)."timestamp",
+    status_rank = (undone.key).status_rank,
     time_trusted = (undone.key).time_trusted, kind_is_known = (undone.key).kind_is_known,
     edited_at = (undone.key).edited_at, read_at = (undone.key).read_at,
     reply_to_stanza = (undone.key).reply_to_stanza, changed_by_run = (undone.key).changed_by_run

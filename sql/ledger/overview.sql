@@ -27,5 +27,8 @@ SELECT
     (SELECT count(*) FROM listed) AS one_to_one_chats,
     (SELECT count(DISTINCT contact_id) FROM listed) AS people,
     (SELECT count(DISTINCT contact_id) FROM listed WHERE has_messages) AS people_with_messages,
-    (SELECT count(*) FROM history_sync.quarantine WHERE channel_id = %(channel_id)s) AS quarantine
+    (
+        SELECT count(*) FROM history_sync.quarantine
+        WHERE channel_id = %(channel_id)s AND resolved_at IS NULL
+    ) AS quarantine
 FROM stored

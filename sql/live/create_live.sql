@@ -1,17 +1,10 @@
--- Without parameters on purpose: psycopg sends several statements at once only then.
--- Rows that the CRM wrote and that no key of ours names yet.
-CREATE TEMP TABLE live_rows (
-    message_id uuid PRIMARY KEY, contact_id uuid NOT NULL, stanza_id text NOT NULL,
-    -- The conversation, where the row's id names one; a bare stanza id leaves only the contact.
-    address text
-) ON COMMIT DROP;
 -- Who the CRM's contacts of bare rows are: people by their number or LID, whichever contact of theirs
 -- the pipeline knows, or the account itself.
 CREATE TEMP TABLE live_people (
     live_contact uuid NOT NULL, person uuid, is_self boolean NOT NULL
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 -- The places where a row may belong: its conversation, a sender, or our own side of any group.
 CREATE TEMP TABLE live_places (
     message_id uuid NOT NULL, stanza_id text NOT NULL, chat_id uuid, contact_id uuid,
     is_self boolean NOT NULL DEFAULT false
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS

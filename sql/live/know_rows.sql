@@ -24,12 +24,12 @@ WITH paired AS (
 ), known AS (
     INSERT INTO history_sync.message_keys (
         channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day,
-        status_rank, time_trusted, kind_is_known, edited_at, read_at, reply_to_stanza,
+        at, status_rank, time_trusted, kind_is_known, edited_at, read_at, reply_to_stanza,
         inserted_by_run
     )
     SELECT
         channel_id, live_id, stanza_id, live_id, live_contact, waha_id, address, day,
-        CASE WHEN NOT live_from_me OR live_metadata ->> 'ack' IS NULL THEN 0
+        live_time, CASE WHEN NOT live_from_me OR live_metadata ->> 'ack' IS NULL THEN 0
         ELSE CASE live_status WHEN 'queued' THEN 1 WHEN 'failed' THEN 2 WHEN 'sent' THEN 3
             WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 WHEN 'played' THEN 6 ELSE 0 END END,
         live_time >= '2009-01-01Z', true, '-infinity', '-infinity', reply_to_stanza, %(run_id)s

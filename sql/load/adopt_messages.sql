@@ -1,14 +1,14 @@
 -- A message that the CRM already holds (its own webhook wrote it, or this pipeline before its
 -- memory was dropped) is matched, never doubled.
 INSERT INTO history_sync.message_keys (
-    channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, status_rank,
+    channel_id, chat_id, stanza_id, message_id, contact_id, waha_id, address, day, at, status_rank,
     time_trusted, kind_is_known, edited_at, read_at, reply_to_stanza, inserted_by_run
 )
 SELECT DISTINCT ON (s.chat_id, s.stanza_id)
     %(channel_id)s, s.chat_id, s.stanza_id, m.id, m.contact_id,
     -- WAHA's name of the row, even where the CRM stored the bare stanza id: else every later read
     -- would count the row as a duplicate, and its time would never be compared with the archive's.
-    s.waha_id, s.address, s.day,
+    s.waha_id, s.address, s.day, m."timestamp",
     CASE WHEN NOT m.from_me OR m.metadata ->> 'ack' IS NULL THEN 0 ELSE CASE m.status
         WHEN 'queued' THEN 1 WHEN 'failed' THEN 2 WHEN 'sent' THEN 3 WHEN 'delivered' THEN 4
         WHEN 'read' THEN 5 WHEN 'played' THEN 6 ELSE 0 END END,
@@ -30,11 +30,9 @@ INNER JOIN LATERAL (
     )
 ) AS found ON true
 INNER JOIN public.messages AS m ON m.id = found.id
-WHERE NOT EXISTS (
-    SELECT FROM history_sync.message_keys AS k
-    WHERE k.channel_id = %(channel_id)s AND k.chat_id = s.chat_id AND k.stanza_id = s.stanza_id
-)
 -- A row that has a key is another message already.
-AND NOT EXISTS (SELECT FROM history_sync.message_keys AS taken WHERE taken.message_id = m.id)
+WHERE NOT EXISTS (
+    SELECT FROM history_sync.message_keys AS taken WHERE taken.message_id = m.id OFFSET 0
+)
 ORDER BY s.chat_id, s.stanza_id, m.created_at, m.id
 ON CONFLICT DO NOTHING

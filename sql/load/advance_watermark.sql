@@ -1,11 +1,6 @@
 -- The newest trusted time of a stored message; it falls only with a message that has moved since.
 WITH seen AS (
-    SELECT max(m."timestamp") AS at
-    FROM staged_messages AS s
-    INNER JOIN history_sync.message_keys AS k
-        ON k.channel_id = %(channel_id)s AND k.message_id = s.message_id
-    INNER JOIN public.messages AS m ON m.id = s.message_id
-    WHERE k.time_trusted AND NOT history_sync.is_mark(k, m)
+    SELECT max(last_at) AS at FROM moments
 )
 INSERT INTO history_sync.channel_state AS state (channel_id, watermark)
 SELECT %(channel_id)s, at FROM seen

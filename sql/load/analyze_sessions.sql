@@ -1,2 +1,2 @@
 -- As analyze_staging.sql: else every session of the channel is compared with a cut of one contact.
-ANALYZE touched_contacts, planned_sessions
+ANALYZE planned_sessions

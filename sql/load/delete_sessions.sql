@@ -2,11 +2,16 @@
 -- a message that is no longer the first. Their agents go with them.
 WITH emptied AS (
     SELECT gone.id
-    FROM public.sessions AS gone
-    INNER JOIN history_sync.sessions AS ours ON ours.session_id = gone.id
-    WHERE ours.channel_id = %(channel_id)s
-      AND ours.contact_id IN (SELECT contact_id FROM touched_contacts)
-      AND NOT EXISTS (SELECT FROM planned_sessions AS p WHERE p.session_id = gone.id)
+    FROM touched_spans AS span
+    CROSS JOIN LATERAL (
+        SELECT s.session_id
+        FROM history_sync.sessions AS s
+        WHERE s.channel_id = %(channel_id)s AND s.contact_id = span.contact_id
+          AND s.started_at BETWEEN span.from_at AND span.until_at
+        OFFSET 0
+    ) AS ours
+    INNER JOIN public.sessions AS gone ON gone.id = ours.session_id
+    WHERE NOT EXISTS (SELECT FROM planned_sessions AS p WHERE p.session_id = gone.id)
       AND NOT EXISTS (SELECT FROM public.messages AS m WHERE m.session_id = gone.id)
 ), parted AS (
     DELETE FROM public.agent_sessions AS a

@@ -23,14 +23,12 @@ FROM staged_people AS p
 INNER JOIN history_sync.people AS person ON person.contact_id = p.contact_id
 INNER JOIN public.contacts AS c ON c.id = p.contact_id
 CROSS JOIN first_stage AS stage
+LEFT JOIN public.contact_pipeline_statuses AS ours
+    ON ours.id = history_sync.id_of('stage/' || c.id || '/' || stage.pipeline_id)
 WHERE NOT p.is_group AND person.is_ours AND c.deleted_at IS NULL
-  AND (
-      person.created_by_run = %(run_id)s::uuid
-      OR EXISTS (
-          SELECT FROM public.contact_pipeline_statuses AS ours
-          WHERE ours.id = history_sync.id_of('stage/' || c.id || '/' || stage.pipeline_id)
-      )
-  )
+  -- One that would stay as it is is not even locked, which would be written, too.
+  AND CASE WHEN ours.id IS NULL THEN person.created_by_run = %(run_id)s::uuid
+      ELSE ours.entered_at > coalesce(c.first_interaction_at, now()) END
   AND NOT EXISTS (
       SELECT FROM public.contact_pipeline_statuses AS open
       WHERE open.contact_id = c.id AND open.pipeline_id = stage.pipeline_id

@@ -1,15 +1,14 @@
 -- A row that only said "revoked" was kept in the place of a message that nobody had read. Now the
 -- message itself has come, and takes the place with all it says, as if it had come first; the mark's
 -- own time, sender and id say nothing of it. What is known of its revoke goes with it.
--- Runs before resolve_messages.sql: in a group the mark may have hung on the admin who revoked.
 WITH marks AS (
     SELECT
-        s.chat_id, s.stanza_id, k.message_id, k.contact_id AS former_contact, k.read_at AS told_at
+        s.chat_id, s.stanza_id, k.message_id, k.contact_id AS former_contact, k.at AS former_time,
+        k.read_at AS told_at
     FROM staged_messages AS s
-    INNER JOIN history_sync.message_keys AS k
-        ON k.channel_id = %(channel_id)s AND k.chat_id = s.chat_id AND k.stanza_id = s.stanza_id
+    INNER JOIN history_sync.message_keys AS k ON k.message_id = s.message_id
     INNER JOIN public.messages AS m ON m.id = k.message_id
-    WHERE NOT s.only_revoked AND history_sync.is_mark(k, m)
+    WHERE NOT s.is_new AND NOT s.only_revoked AND history_sync.is_mark(k, m)
 ), told AS (
     UPDATE staged_messages AS s
     SET revoked_at = least(s.revoked_at, marks.told_at)
@@ -32,6 +31,7 @@ WITH marks AS (
 ), remembered AS (
     UPDATE history_sync.message_keys AS k
     SET contact_id = s.contact_id, waha_id = s.waha_id, address = s.address, day = s.day,
+        at = s.at,
         status_rank = s.status_rank, time_trusted = s.time_trusted,
         kind_is_known = s.kind_is_known, edited_at = s.edited_at, read_at = s.read_at,
         reply_to_stanza = s.reply_to_stanza, changed_by_run = %(run_id)s
@@ -41,6 +41,5 @@ WITH marks AS (
 ), changed AS (
     INSERT INTO changed_messages (message_id) SELECT id FROM filled
 )
-INSERT INTO touched_contacts (contact_id)
-SELECT DISTINCT former_contact FROM marks
-ON CONFLICT DO NOTHING
+INSERT INTO touched_contacts (contact_id, span)
+SELECT former_contact, tstzrange(former_time, former_time, '[]') FROM marks

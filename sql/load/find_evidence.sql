@@ -7,14 +7,14 @@
 INSERT INTO history_sync.evidence (project_id, one, other, source, channel_id, seen_at)
 SELECT %(project_id)s, pair.lid, pair.phone, 'stanzas', %(channel_id)s, max(one."timestamp")
 FROM staged_messages AS s
-INNER JOIN history_sync.message_keys AS k ON k.message_id = s.message_id
 CROSS JOIN LATERAL (
     SELECT t.*
     FROM history_sync.message_keys AS t
-    WHERE t.channel_id = %(channel_id)s AND t.stanza_id = s.stanza_id
-      AND t.duplicate_of IS NULL
+    WHERE t.channel_id = %(channel_id)s AND t.stanza_id = s.stanza_id AND t.chat_id <> s.chat_id
+      AND t.duplicate_of IS NULL AND t.time_trusted
     OFFSET 0
 ) AS twin
+INNER JOIN history_sync.message_keys AS k ON k.message_id = s.message_id
 INNER JOIN public.messages AS one ON one.id = k.message_id
 INNER JOIN public.messages AS other ON other.id = twin.message_id
 CROSS JOIN LATERAL (
@@ -22,10 +22,9 @@ CROSS JOIN LATERAL (
         CASE WHEN k.address LIKE '%%@lid' THEN k.address ELSE twin.address END AS lid,
         CASE WHEN k.address LIKE '%%@lid' THEN twin.address ELSE k.address END AS phone
 ) AS pair
-WHERE NOT s.from_me AND twin.chat_id <> k.chat_id AND k.duplicate_of IS NULL
+WHERE NOT s.from_me AND s.address NOT LIKE '%%@g.us' AND k.duplicate_of IS NULL
   AND pair.lid LIKE '%%@lid' AND pair.phone LIKE '%%@c.us'
-  AND NOT one.from_me AND NOT other.from_me
-  AND k.time_trusted AND twin.time_trusted
+  AND NOT one.from_me AND NOT other.from_me AND k.time_trusted
   AND (
       one."timestamp" = other."timestamp"
       OR (k.edited_at = twin.edited_at AND k.edited_at > '-infinity')

@@ -3,4 +3,5 @@ SELECT count(*)
 FROM staged_messages AS s
 WHERE s.is_new AND NOT EXISTS (
     SELECT FROM history_sync.message_keys AS k WHERE k.message_id = s.message_id
+    OFFSET 0
 )

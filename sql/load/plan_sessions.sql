@@ -1,34 +1,14 @@
--- All messages of the contacts touched, stored and staged, cut by the CRM's rule: a message opens a
--- session when the gap to the one before is strictly greater than the timeout. Recomputing the
--- whole contact is what makes the order of days irrelevant.
--- A message that falls inside a session that the CRM opened for the contact belongs to it: not more
--- than the session's own timeout before its start or after its last activity, and not after somebody
--- closed it. Of two such sessions the one that was going on then, else the nearer one. Only the
--- message says so; figures and times of the session are the CRM's, so it does not grow by this. What
--- stands in one stays there, and none of ours reaches across it.
+-- The messages of the stretches touched, stored and staged, cut by the CRM's rule: a message opens a
+-- session when the gap to the one before is strictly greater than the timeout. Looking at what is
+-- stored around a window is what makes the order of days irrelevant.
+-- A message inside a session of the CRM belongs to that; of two such sessions to the one that was
+-- going on then, else the nearer one. Only the message says so; figures and times of the session are
+-- the CRM's, so it does not grow by this. What stands in one stays there, and none of ours reaches
+-- across it.
 INSERT INTO planned_sessions (
     message_id, contact_id, at, from_me, is_settled, is_theirs, session_id
 )
-WITH theirs AS MATERIALIZED (
-    SELECT
-        se.id, se.contact_id, se.started_at, se.last_activity_at,
-        se.started_at - own.timeout AS opens_at,
-        CASE WHEN se.status = 'manually_closed'
-            OR se.end_reason IN ('manual_close', 'contact_request', 'agent_close', 'system_close')
-            THEN least(se.ended_at, se.last_activity_at + own.timeout)
-            ELSE se.last_activity_at + own.timeout END AS closes_at
-    FROM public.sessions AS se
-    INNER JOIN touched_contacts USING (contact_id)
-    CROSS JOIN LATERAL (
-        -- The CRM stores a Go duration.
-        SELECT CASE WHEN se.timeout_duration > 0
-            THEN se.timeout_duration / 1000 * interval '1 microsecond'
-            ELSE %(timeout)s::interval END AS timeout
-    ) AS own
-    WHERE se.deleted_at IS NULL
-      AND coalesce(se.channel_type_id, %(channel_type_id)s) = %(channel_type_id)s
-      AND NOT EXISTS (SELECT FROM history_sync.sessions AS ours WHERE ours.session_id = se.id)
-), timeline AS (
+WITH timeline AS (
     SELECT
         s.message_id, s.contact_id, s.at, s.from_me, s.time_trusted AS trusted, s.edited_at,
         NULL::uuid AS stays_in
@@ -47,28 +27,37 @@ WITH theirs AS MATERIALIZED (
         CASE WHEN ours.session_id IS NULL
             AND (m.source <> 'history_import' OR held.contact_id = k.contact_id)
             THEN m.session_id END
-    FROM history_sync.message_keys AS k
-    INNER JOIN touched_contacts USING (contact_id)
-    INNER JOIN public.messages AS m ON m.id = k.message_id
+    FROM touched_spans AS span
+    -- Stretch by stretch on purpose (OFFSET 0): what stands in one is a sliver of the table, which no
+    -- statistics tell.
+    CROSS JOIN LATERAL (
+        SELECT t.*
+        FROM history_sync.message_keys AS t
+        WHERE t.channel_id = %(channel_id)s AND t.contact_id = span.contact_id
+          AND t.at BETWEEN span.from_at AND span.until_at
+        OFFSET 0
+    ) AS k
+    CROSS JOIN LATERAL (
+        SELECT * FROM public.messages WHERE id = k.message_id OFFSET 0
+    ) AS m
     LEFT JOIN staged_messages AS s ON s.message_id = k.message_id
     LEFT JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
     LEFT JOIN public.sessions AS held ON held.id = m.session_id
-    WHERE k.channel_id = %(channel_id)s
-      AND m.deleted_at IS NULL
+    WHERE m.deleted_at IS NULL
       -- Inserted by this load, which then found that others had been stored meanwhile.
       AND s.is_new IS NOT TRUE
 ), inside AS (
-    SELECT DISTINCT ON (t.message_id) t.message_id, theirs.id
+    SELECT DISTINCT ON (t.message_id) t.message_id, theirs.session_id
     FROM timeline AS t
-    INNER JOIN theirs
+    INNER JOIN their_sessions AS theirs
         ON theirs.contact_id = t.contact_id AND t.at BETWEEN theirs.opens_at AND theirs.closes_at
     WHERE t.stays_in IS NULL
     ORDER BY
         t.message_id,
         greatest(theirs.started_at - t.at, t.at - theirs.last_activity_at, interval '0'),
-        theirs.started_at, theirs.id
+        theirs.started_at, theirs.session_id
 ), placed AS (
-    SELECT t.*, coalesce(t.stays_in, inside.id) AS their_session
+    SELECT t.*, coalesce(t.stays_in, inside.session_id) AS their_session
     FROM timeline AS t
     LEFT JOIN inside USING (message_id)
 ), gaps AS (

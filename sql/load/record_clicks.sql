@@ -8,7 +8,23 @@
 WITH concerned AS (
     SELECT contact_id FROM staged_messages WHERE metadata ? 'ad'
     UNION
-    SELECT t.contact_id FROM public.trackings AS t INNER JOIN touched_contacts USING (contact_id)
+    SELECT contact_id FROM public.trackings WHERE contact_id IN (SELECT contact_id FROM touched_spans)
+), known AS (
+    SELECT t.metadata ->> 'message_id' AS message_id
+    FROM public.trackings AS t
+    INNER JOIN concerned USING (contact_id)
+), candidates AS (
+    -- What may have changed, and what was the first until now.
+    SELECT k.message_id
+    FROM touched_spans AS span
+    INNER JOIN concerned USING (contact_id)
+    INNER JOIN history_sync.message_keys AS k
+        ON k.channel_id = %(channel_id)s AND k.contact_id = span.contact_id
+       AND k.at BETWEEN span.from_at AND span.until_at
+    UNION
+    SELECT k.message_id
+    FROM known
+    INNER JOIN history_sync.message_keys AS k ON k.message_id = known.message_id::uuid
 ), clicked AS (
     SELECT
         m.id AS message_id, m.contact_id, m.session_id, m."timestamp" AS at, m.metadata -> 'ad' AS ad,
@@ -17,8 +33,8 @@ WITH concerned AS (
             m.contact_id || '/' || coalesce(m.metadata #>> '{ad,source_id}', '') || '/'
                 || coalesce(m.metadata #>> '{ad,source_url}', '')
         ) AS click
-    FROM history_sync.message_keys AS k
-    INNER JOIN concerned USING (contact_id)
+    FROM candidates
+    INNER JOIN history_sync.message_keys AS k USING (message_id)
     INNER JOIN public.messages AS m ON m.id = k.message_id
     WHERE k.channel_id = %(channel_id)s AND k.duplicate_of IS NULL AND NOT m.from_me
       -- A preview of any link looks like an advertisement, but names no source.

@@ -6,4 +6,4 @@ SET message_id = history_sync.id_of(
     'message/' || %(channel_id)s || '/' || s.chat_id || '/' || s.stanza_id || '/' || s.address
 )
 WHERE s.is_new
-  AND EXISTS (SELECT FROM history_sync.message_keys AS k WHERE k.message_id = s.message_id)
+  AND EXISTS (SELECT FROM history_sync.message_keys AS k WHERE k.message_id = s.message_id OFFSET 0)

@@ -1,26 +1,23 @@
 -- As touch_contacts.sql, which says why.
 WITH seen AS (
-    SELECT k.chat_id, max(m."timestamp") AS last_at
-    FROM staged_messages AS s
-    INNER JOIN history_sync.message_keys AS k
-        ON k.channel_id = %(channel_id)s AND k.message_id = s.message_id
-    INNER JOIN public.messages AS m ON m.id = s.message_id
-    WHERE k.time_trusted AND NOT history_sync.is_mark(k, m)
-    GROUP BY k.chat_id
-), left_behind AS (
-    SELECT c.id, (
-        SELECT max(m."timestamp")
+    SELECT chat_id, max(last_at) AS last_at FROM moments GROUP BY chat_id
+), moved AS MATERIALIZED (
+    SELECT DISTINCT c.id
+    FROM moved_messages AS moved
+    INNER JOIN public.chats AS c ON c.id = moved.chat_id AND c.last_message_at = moved.was_at
+), left_behind AS MATERIALIZED (
+    SELECT moved.id, latest.at
+    FROM moved
+    CROSS JOIN LATERAL (
+        SELECT max(m."timestamp") AS at
         FROM public.messages AS m
         LEFT JOIN history_sync.message_keys AS k ON k.message_id = m.id
-        WHERE m.chat_id = c.id AND CASE WHEN k.message_id IS NULL THEN m.deleted_at IS NULL
+        WHERE m.chat_id = moved.id AND CASE WHEN k.message_id IS NULL THEN m.deleted_at IS NULL
             ELSE k.time_trusted AND k.duplicate_of IS NULL
                 AND NOT history_sync.is_mark(k, m) END
-    ) AS last_at
-    FROM (SELECT DISTINCT chat_id, was_at FROM moved_messages) AS moved
-    INNER JOIN public.chats AS c ON c.id = moved.chat_id AND c.last_message_at = moved.was_at
+    ) AS latest
 ), said AS (
-    SELECT
-        c.id, coalesce(left_behind.last_at, greatest(c.last_message_at, seen.last_at)) AS last_at
+    SELECT c.id, coalesce(left_behind.at, greatest(c.last_message_at, seen.last_at)) AS last_at
     FROM seen
     INNER JOIN public.chats AS c ON c.id = seen.chat_id
     LEFT JOIN left_behind ON left_behind.id = c.id

@@ -1,30 +1,30 @@
--- First and last interaction come from the stored times of messages, as far as they can be trusted;
--- what is only the mark of a revoke has no time of its own. What the CRM wrote is never taken back:
--- the last interaction falls only when it was the time of a message that has moved since.
+-- First and last interaction come from the stored times of messages. What the CRM wrote is never taken
+-- back: the last interaction falls only when it was the time of a message that has moved since.
 WITH seen AS (
-    SELECT m.contact_id, min(m."timestamp") AS first_at, max(m."timestamp") AS last_at
-    FROM staged_messages AS s
-    INNER JOIN history_sync.message_keys AS k
-        ON k.channel_id = %(channel_id)s AND k.message_id = s.message_id
-    INNER JOIN public.messages AS m ON m.id = s.message_id
-    WHERE k.time_trusted AND NOT history_sync.is_mark(k, m)
-    GROUP BY m.contact_id
-), left_behind AS (
-    -- Asked contact by contact, so that it costs nothing where nothing has moved.
-    SELECT c.id, (
-        SELECT max(m."timestamp")
+    SELECT contact_id, min(first_at) AS first_at, max(last_at) AS last_at
+    FROM moments
+    GROUP BY contact_id
+), moved AS MATERIALIZED (
+    SELECT DISTINCT c.id
+    FROM moved_messages AS moved
+    INNER JOIN public.contacts AS c
+        ON c.id = moved.contact_id AND c.last_interaction_at = moved.was_at
+), left_behind AS MATERIALIZED (
+    -- It looks at all messages of a contact, so it must not be asked for any other.
+    SELECT moved.id, latest.at
+    FROM moved
+    CROSS JOIN LATERAL (
+        SELECT max(m."timestamp") AS at
         FROM public.messages AS m
         LEFT JOIN history_sync.message_keys AS k ON k.message_id = m.id
-        WHERE m.contact_id = c.id AND CASE WHEN k.message_id IS NULL THEN m.deleted_at IS NULL
+        WHERE m.contact_id = moved.id AND CASE WHEN k.message_id IS NULL THEN m.deleted_at IS NULL
             ELSE k.time_trusted AND k.duplicate_of IS NULL
                 AND NOT history_sync.is_mark(k, m) END
-    ) AS last_at
-    FROM (SELECT DISTINCT contact_id, was_at FROM moved_messages) AS moved
-    INNER JOIN public.contacts AS c ON c.id = moved.contact_id AND c.last_interaction_at = moved.was_at
+    ) AS latest
 ), said AS (
     SELECT
         c.id, least(c.first_interaction_at, seen.first_at) AS first_at,
-        coalesce(left_behind.last_at, greatest(c.last_interaction_at, seen.last_at)) AS last_at
+        coalesce(left_behind.at, greatest(c.last_interaction_at, seen.last_at)) AS last_at
     FROM seen
     INNER JOIN public.contacts AS c ON c.id = seen.contact_id
     LEFT JOIN left_behind ON left_behind.id = c.id

@@ -99,18 +99,19 @@ WITH merged AS (
     RETURNING m.id
 ), remembered AS (
     UPDATE history_sync.message_keys AS k
-    SET day = merged.day, status_rank = merged.status_rank, time_trusted = merged.time_trusted,
+    SET day = merged.day, at = merged.at, status_rank = merged.status_rank,
+        time_trusted = merged.time_trusted,
         kind_is_known = merged.kind_is_known, edited_at = merged.edited_at,
         read_at = merged.read_at, reply_to_stanza = merged.reply_to_stanza,
         changed_by_run = %(run_id)s
     FROM merged
     WHERE k.message_id = merged.id
       AND (
-          k.day, k.status_rank, k.time_trusted, k.kind_is_known, k.edited_at, k.read_at,
+          k.day, k.at, k.status_rank, k.time_trusted, k.kind_is_known, k.edited_at, k.read_at,
           k.reply_to_stanza
       ) IS DISTINCT FROM (
-          merged.day, merged.status_rank, merged.time_trusted, merged.kind_is_known,
-          merged.edited_at, merged.read_at, merged.reply_to_stanza
+          merged.day, merged.at, merged.status_rank, merged.time_trusted,
+          merged.kind_is_known, merged.edited_at, merged.read_at, merged.reply_to_stanza
       )
 )
 INSERT INTO changed_messages (message_id)

@@ -8,6 +8,13 @@ SELECT
     %(channel_id)s, day, CASE WHEN %(partial)s THEN 'unknown' ELSE 'reading' END, rows,
     %(now)s, %(now)s, CASE WHEN NOT %(partial)s THEN (day + 1)::timestamp AT TIME ZONE 'UTC' END
 FROM unnest(%(days)s::date[], %(rows)s::bigint[]) AS seen (day, rows)
+-- What would stay as it is is not even locked, which would be written, too.
+WHERE NOT EXISTS (
+    SELECT FROM history_sync.coverage AS same
+    WHERE same.channel_id = %(channel_id)s AND same.day = seen.day AND same.state <> 'unknown'
+      AND same.rows_known >= seen.rows
+      AND (same.read_at > coalesce(same.checked_at, '-infinity')) IS NOT TRUE
+)
 ON CONFLICT (channel_id, day) DO UPDATE SET (
     state, rows_known, checked_at, quiet_checks, last_grown_at, check_at
 ) = (

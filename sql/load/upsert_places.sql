@@ -16,9 +16,13 @@ WITH told AS (
     GROUP BY s.message_id, r.day, r.waha_id
 ), own AS (
     SELECT k.message_id, k.day, k.waha_id, k.read_at
-    FROM history_sync.message_keys AS k
-    INNER JOIN staged_messages AS s USING (message_id)
-    WHERE k.channel_id = %(channel_id)s AND NOT s.is_new
+    FROM staged_messages AS s
+    CROSS JOIN LATERAL (
+        SELECT t.* FROM history_sync.message_keys AS t
+        WHERE t.message_id = s.message_id AND t.channel_id = %(channel_id)s
+        OFFSET 0
+    ) AS k
+    WHERE NOT s.is_new
 ), of_interest AS (
     SELECT message_id FROM told WHERE was_missed
     UNION

@@ -78,9 +78,14 @@ WITH answered AS (
     WHERE (known.joined_at, known.left_at)
         IS DISTINCT FROM (excluded.joined_at, excluded.left_at)
 ), remembered AS (
-    INSERT INTO history_sync.sessions (session_id, channel_id, contact_id)
-    SELECT id, %(channel_id)s, contact_id FROM written
-    ON CONFLICT (session_id) DO UPDATE SET contact_id = excluded.contact_id
-    WHERE sessions.contact_id <> excluded.contact_id
+    INSERT INTO history_sync.sessions AS known (
+        session_id, channel_id, contact_id, started_at, ended_at
+    )
+    SELECT id, %(channel_id)s, contact_id, started_at, ended_at FROM written
+    ON CONFLICT (session_id) DO UPDATE SET
+        contact_id = excluded.contact_id, started_at = excluded.started_at,
+        ended_at = excluded.ended_at
+    WHERE (known.contact_id, known.started_at, known.ended_at)
+        <> (excluded.contact_id, excluded.started_at, excluded.ended_at)
 )
 SELECT count(*) FILTER (WHERE is_new) FROM written

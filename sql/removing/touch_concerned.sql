@@ -1,3 +1,3 @@
-INSERT INTO touched_contacts (contact_id)
-SELECT contact_id FROM concerned
-ON CONFLICT DO NOTHING
+-- What went may have stood anywhere.
+INSERT INTO touched_contacts (contact_id, span)
+SELECT contact_id, tstzrange('-infinity', 'infinity', '[]') FROM concerned

@@ -6,6 +6,6 @@ WHERE c.channel_id = %(channel_id)s AND c.day < %(before)s AND c.day = ANY(%(day
   AND c.state IN ('settled', 'exhausted')
   AND NOT EXISTS (
       SELECT FROM history_sync.quarantine AS q
-      WHERE q.channel_id = c.channel_id AND q.day = c.day
+      WHERE q.channel_id = c.channel_id AND q.day = c.day AND q.resolved_at IS NULL
   )
 ORDER BY c.day

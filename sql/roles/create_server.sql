@@ -33,7 +33,10 @@ GRANT INSERT ON public.outbox_events TO ventros_server;
 -- The plan, the hints, the counted calls; of the rest of the pipeline's memory only the figures.
 GRANT SELECT ON
     history_sync.applied_sql, history_sync.alembic_version, history_sync.balance,
-    history_sync.coverage, history_sync.channel_state TO ventros_server;
+    history_sync.coverage, history_sync.channel_state, history_sync.channel_totals,
+    history_sync.sync_state TO ventros_server;
+-- How many rows could not be imported and why; never what is in them.
+GRANT SELECT (channel_id, reason) ON history_sync.quarantine TO ventros_server;
 GRANT SELECT, INSERT, UPDATE ON history_sync.imports TO ventros_server;
 GRANT SELECT, UPDATE ON history_sync.runs TO ventros_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON

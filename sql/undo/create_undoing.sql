@@ -4,5 +4,5 @@ CREATE TEMP TABLE undoing (
     relation text NOT NULL, row_id uuid NOT NULL, before jsonb NOT NULL, after jsonb NOT NULL,
     PRIMARY KEY (relation, row_id)
 ) ON COMMIT DROP;
--- The moments at which the run wrote: what was made at one of them was made by it.
-CREATE TEMP TABLE moments (written_at timestamptz PRIMARY KEY) ON COMMIT DROP;
+-- The run_moments at which the run wrote: what was made at one of them was made by it.
+CREATE TEMP TABLE run_moments (written_at timestamptz PRIMARY KEY) ON COMMIT DROP;

@@ -5,7 +5,7 @@ WHERE p.contact_id IN (SELECT contact_id FROM departed)
        p.created_by_run = %(run_id)s::uuid
        AND NOT EXISTS (
            SELECT FROM public.contacts AS c
-           INNER JOIN moments ON moments.written_at = c.created_at
+           INNER JOIN run_moments ON run_moments.written_at = c.created_at
            WHERE c.id = p.contact_id
        )
        AND NOT EXISTS (

@@ -11,15 +11,15 @@ WITH made AS (
     FROM departed
     INNER JOIN history_sync.people AS p USING (contact_id)
     INNER JOIN public.chats AS c ON c.id = p.chat_id
-    INNER JOIN moments ON moments.written_at = c.created_at
+    INNER JOIN run_moments ON run_moments.written_at = c.created_at
     UNION ALL
     SELECT 'contact_custom_fields', f.id, f.created_at, f.updated_at
     FROM public.contact_custom_fields AS f
-    INNER JOIN moments ON moments.written_at = f.created_at
+    INNER JOIN run_moments ON run_moments.written_at = f.created_at
     UNION ALL
     SELECT 'contact_pipeline_statuses', s.id, s.created_at, s.updated_at
     FROM public.contact_pipeline_statuses AS s
-    INNER JOIN moments ON moments.written_at = s.created_at
+    INNER JOIN run_moments ON run_moments.written_at = s.created_at
     UNION ALL
     SELECT 'trackings', t.id, NULL, t.updated_at
     FROM public.trackings AS t

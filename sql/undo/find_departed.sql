@@ -4,7 +4,7 @@ INSERT INTO departed (contact_id)
 SELECT p.contact_id
 FROM history_sync.people AS p
 INNER JOIN public.contacts AS c ON c.id = p.contact_id
-INNER JOIN moments ON moments.written_at = c.created_at
+INNER JOIN run_moments ON run_moments.written_at = c.created_at
 WHERE p.created_by_run = %(run_id)s::uuid
   AND NOT EXISTS (
       SELECT FROM public.messages AS m

@@ -17,7 +17,7 @@ WITH later AS (
     INNER JOIN (
         SELECT message_id AS id FROM removed UNION SELECT contact_id FROM departed
     ) AS made ON made.id = c.row_id
-    WHERE c.run_id <> %(run_id)s::uuid AND c.changed_at > (SELECT min(written_at) FROM moments)
+    WHERE c.run_id <> %(run_id)s::uuid AND c.changed_at > (SELECT min(written_at) FROM run_moments)
     UNION ALL
     SELECT k.inserted_by_run, m.created_at
     FROM history_sync.message_keys AS k
@@ -25,13 +25,13 @@ WITH later AS (
         USING (contact_id)
     INNER JOIN public.messages AS m ON m.id = k.message_id
     WHERE k.inserted_by_run <> %(run_id)s::uuid AND m.source = 'history_import'
-      AND m.created_at > (SELECT min(written_at) FROM moments)
+      AND m.created_at > (SELECT min(written_at) FROM run_moments)
     UNION ALL
     SELECT w.run_id, i.learned_at
     FROM history_sync.identities AS i
     INNER JOIN departed USING (contact_id)
     INNER JOIN history_sync.writes AS w ON w.written_at = i.learned_at
-    WHERE w.run_id <> %(run_id)s::uuid AND i.learned_at > (SELECT min(written_at) FROM moments)
+    WHERE w.run_id <> %(run_id)s::uuid AND i.learned_at > (SELECT min(written_at) FROM run_moments)
 )
 SELECT later.run_id::text
 FROM later

@@ -1,6 +1,9 @@
 -- Whatever asks for what is new asks from before the run's first day; lists are read anew, because
--- what they said of people may have gone with the run.
-WITH lists AS (
+-- what they said of people may have gone with the run. So is the CRM's table looked through for rows
+-- that no key names: some have lost theirs. Counters of loads (`channel_totals`) count on.
+WITH looks AS (
+    DELETE FROM history_sync.live_looks WHERE channel_id = ANY(%(run_channels)s::uuid[])
+), lists AS (
     UPDATE history_sync.channel_state SET directory_read_at = NULL
     WHERE channel_id = ANY(%(run_channels)s::uuid[])
 ), passes AS (

@@ -9,5 +9,5 @@ CROSS JOIN LATERAL (
     WHERE m.contact_id = p.contact_id AND m.deleted_at IS NULL
 ) AS left_over
 WHERE p.created_by_run = %(run_id)s::uuid AND c.id = p.contact_id
-  AND c.created_at IN (SELECT written_at FROM moments)
+  AND c.created_at IN (SELECT written_at FROM run_moments)
   AND left_over.first_at IS NOT NULL

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.engine import Engine
 
-from ventros_pipeline.api import events, health, imports, problems
+from ventros_pipeline.api import events, health, imports, metrics, problems
 from ventros_pipeline.api.frame import REQUEST_SECONDS, Frame
 from ventros_pipeline.api.guard import Service
 from ventros_pipeline.settings import Settings
@@ -49,7 +49,8 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = Service(engine, settings, now or (lambda: datetime.now(UTC)))
-    for part in (imports, events, health):
+    app.state.registry = metrics.registry_of(engine)
+    for part in (imports, events, health, metrics):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(Frame, seconds=request_seconds)

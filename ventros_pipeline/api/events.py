@@ -19,6 +19,7 @@ from ventros_pipeline.api.guard import Service, ServiceOf, refuse_other_types
 from ventros_pipeline.api.problems import Fault, Problem, described
 from ventros_pipeline.crm import hints
 from ventros_pipeline.crm.channels import Channel, ChannelError, find_channel
+from ventros_pipeline.logs import log_of
 from ventros_pipeline.waha.events import (
     ABOUT,
     ALGORITHM,
@@ -31,6 +32,7 @@ from ventros_pipeline.waha.events import (
 )
 from ventros_pipeline.waha.ids import AddressKind
 
+_LOG = log_of("api")
 router = APIRouter(tags=["webhooks"])
 _SIGNATURE = APIKeyHeader(
     name="X-Webhook-Hmac",
@@ -116,6 +118,17 @@ def take(
 ) -> Taken:
     """Keep which message an event is about, never what is in it."""
     channel = find_channel(service.engine, channel_id)
+    try:
+        return _kept(request, response, service, channel, body)
+    except Problem as problem:
+        log = _LOG.about(channel=channel.key if channel else None)
+        log.warning("webhook refused", reason=problem.kind, request=request.state.request_id)
+        raise
+
+
+def _kept(
+    request: Request, response: Response, service: Service, channel: Channel | None, body: bytes
+) -> Taken:
     _refuse_forged(request, service, channel, body)
     event = _read(body)
     if channel is None or event.session != channel.session:

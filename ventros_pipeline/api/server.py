@@ -6,7 +6,6 @@ What belongs here: the server's own limits, the log, the connections. What does 
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline import logs
 from ventros_pipeline.api.app import create_app
 from ventros_pipeline.crm import database
 from ventros_pipeline.environment import database_url
@@ -92,8 +92,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
         ServeError: the port is taken.
         DatabaseError: the database cannot be reached.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("ventros_pipeline.api").setLevel(logging.INFO)
+    logs.configure(settings.log_format, settings.log_level or "INFO")
     listener = listen(host, port)
     try:
         engine = connect(settings)

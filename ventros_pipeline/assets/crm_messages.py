@@ -6,10 +6,18 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
+from ventros_pipeline.assets import described
+from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.crm.ledger import COUNTS
 from ventros_pipeline.crm.limits import last_days
 from ventros_pipeline.crm.tables import messages
-from ventros_pipeline.metadata import balance_table, column_schema, reasons_table, row_count
+from ventros_pipeline.metadata import (
+    balance_table,
+    column_lineage,
+    column_schema,
+    reasons_table,
+    row_count,
+)
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import Pipeline, may_queue_again
 
@@ -44,16 +52,17 @@ def crm_messages_asset(
         group_name="2_load",
         kinds={"python", "polars", "postgres"},
         owners=["team:crm"],
-        metadata={"dagster/table_name": "public.messages", **column_schema(messages)},
+        description=described("crm_messages"),
+        metadata={
+            "dagster/table_name": "public.messages",
+            **column_schema(messages),
+            **column_lineage(raw_messages.key, channel_directory.key),
+        },
     )
     def crm_messages(
         context: dg.AssetExecutionContext, config: LoadConfig, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """A day's messages in the CRM: decoded, deduplicated, with contact, chat, session, agent.
-
-        One transaction per window of days carries rows, keys, sessions, balance, coverage and
-        watermark; loading a day again looks only at rows that have changed, unless forced to.
-        """
+        """Load the days of each channel, and say what became of each day's rows."""
         today = pipeline.now().date()
         by_day: dict[tuple[str, date], dict[str, int]] = {}
         filtered: Counter[str] = Counter()

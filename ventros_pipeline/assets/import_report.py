@@ -2,9 +2,9 @@
 
 import dagster as dg
 
+from ventros_pipeline.assets import described
 from ventros_pipeline.metadata import report_metadata
 from ventros_pipeline.partitions import CHANNEL, channel_partitions
-from ventros_pipeline.report import report_of
 from ventros_pipeline.resources import Pipeline
 
 
@@ -22,14 +22,16 @@ def import_report_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
         group_name="3_report",
         kinds={"python", "postgres"},
         owners=["team:crm"],
+        description=described("import_report"),
     )
     def import_report(
         context: dg.AssetExecutionContext, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """Balance, coverage, kinds, statuses and people of a channel, as it stands in the CRM."""
-        reports = [
-            report_of(pipeline.engine, pipeline.channel(key)) for key in context.partition_keys
-        ]
-        return dg.MaterializeResult(metadata=report_metadata(reports))
+        """Write the report of each channel as it stands in the CRM."""
+        # A result's metadata is stored with each of its partitions: each gets its own report only.
+        for key in context.partition_keys:
+            report = pipeline.report(pipeline.channel(key))
+            context.add_asset_metadata(report_metadata(report), partition_key=key)
+        return dg.MaterializeResult()
 
     return import_report

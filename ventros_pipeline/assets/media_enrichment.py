@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, field_validator
 
+from ventros_pipeline.assets import described
 from ventros_pipeline.crm.enrichment import Estimate, Order, enrich, estimate
 from ventros_pipeline.failures import explained
 from ventros_pipeline.metadata import sample_table
@@ -81,22 +82,18 @@ def media_enrichment_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefini
         group_name="2_load",
         kinds={"python", "postgres"},
         owners=["team:crm"],
+        description=described("media_enrichment"),
     )
     def media_enrichment(
         context: dg.AssetExecutionContext, config: EnrichmentConfig, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """Requests to the CRM to transcribe, describe and parse media of imported messages.
-
-        Costs money at the providers, so it is off: as it stands, a run only counts and says what it
-        would cost. With `dry_run: false` it asks for the newest messages until the budget is spent;
-        another run goes on. Nothing is asked for twice.
-        """
+        """Count what each channel would cost, or ask for it, and say so."""
         order = config.order(pipeline.settings)
-        found = {
-            key: _materialize(pipeline, key, context.run.run_id, order, dry_run=config.dry_run)
-            for key in context.partition_keys
-        }
-        return dg.MaterializeResult(metadata={"dry_run": config.dry_run, **_figures(found)})
+        for key in context.partition_keys:
+            found = _materialize(pipeline, key, context.run.run_id, order, dry_run=config.dry_run)
+            figures = {"dry_run": config.dry_run, **_figures(key, found)}
+            context.add_asset_metadata(figures, partition_key=key)
+        return dg.MaterializeResult()
 
     return media_enrichment
 
@@ -114,12 +111,12 @@ def _materialize(
         raise explained(error, key, today) from None
 
 
-def _figures(found: dict[str, Estimate]) -> dict[str, Any]:
+def _figures(key: str, found: Estimate) -> dict[str, Any]:
     names = ("messages", "usd", "price_unknown", "possible_messages", "possible_usd")
-    lines = [{"channel": key, **line} for key, one in found.items() for line in one.lines]
-    notes = [{"channel": key, "note": note} for key, one in found.items() for note in one.notes]
+    lines = [{"channel": key, **line} for line in found.lines]
+    notes = [{"channel": key, "note": note} for note in found.notes]
     return {
-        **{name: sum(getattr(one, name) for one in found.values()) for name in names},
+        **{name: getattr(found, name) for name in names},
         "lines": sample_table(lines),
         "notes": sample_table(notes),
     }

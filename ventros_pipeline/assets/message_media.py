@@ -5,6 +5,7 @@ from collections import Counter
 import dagster as dg
 from pydantic import Field, field_validator
 
+from ventros_pipeline.assets import described
 from ventros_pipeline.crm import media
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.partitions import CHANNEL, channel_partitions
@@ -48,19 +49,13 @@ def message_media_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
         group_name="2_load",
         kinds={"python", "postgres", "file"},
         owners=["team:crm"],
+        description=described("message_media"),
     )
     def message_media(
         context: dg.AssetExecutionContext, config: MediaConfig, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """Media files of a channel's messages, fetched from WAHA one by one, newest first.
-
-        Files lie in the archive under the hash of their content; `history_sync.media` says what
-        became of each. Nothing waits for them: run it as often as there are files wanted.
-        """
+        """Fetch files of each channel, and say what became of them."""
         today = [pipeline.now().date()]
-        done: Counter[str] = Counter()
-        size = 0
-        table = []
         for key in context.partition_keys:
             with pipeline.importing(
                 key,
@@ -71,16 +66,14 @@ def message_media_asset(crm_messages: dg.AssetsDefinition) -> dg.AssetsDefinitio
                 wait=None,
             ) as importer:
                 outcomes = importer.fetch_media(config.kinds, max_files=config.max_files)
-            done.update(outcome.state for outcome in outcomes)
-            size += sum(outcome.bytes or 0 for outcome in outcomes)
+            done = Counter(outcome.state for outcome in outcomes)
             counts = media.counts(pipeline.engine, pipeline.channel(key))
-            table += [{"channel": key, **row} for row in counts]
-        return dg.MaterializeResult(
-            metadata={
+            figures = {
                 **{state: done[state] for state in ("stored", "expired", "refused", "wanted")},
-                "bytes": size,
-                "files": sample_table(table),
+                "bytes": sum(outcome.bytes or 0 for outcome in outcomes),
+                "files": sample_table([{"channel": key, **row} for row in counts]),
             }
-        )
+            context.add_asset_metadata(figures, partition_key=key)
+        return dg.MaterializeResult()
 
     return message_media

@@ -3,9 +3,11 @@
 import dagster as dg
 from pydantic import Field
 
+from ventros_pipeline.archive import SCHEMA
+from ventros_pipeline.assets import described
 from ventros_pipeline.assets.channel_directory import channel_directory
 from ventros_pipeline.crm.limits import last_days
-from ventros_pipeline.metadata import row_count
+from ventros_pipeline.metadata import column_schema, row_count
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import Pipeline, may_queue_again
 
@@ -30,18 +32,15 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         ],
         group_name="1_read",
         kinds={"python", "polars", "parquet"},
+        metadata=column_schema(SCHEMA),
         owners=["team:crm"],
+        description=described("raw_messages"),
     )
     def raw_messages(
         context: dg.AssetExecutionContext, config: ReadConfig, pipeline: Pipeline
     ) -> dg.MaterializeResult[None]:
-        """One UTC day's messages as WAHA returned them, in the archive, secrets removed.
-
-        Reading a day again adds the versions that are new and removes nothing. The first day of the
-        calendar also holds everything older and everything without a trustworthy time.
-        """
+        """Read the days of each channel into the archive, and say what each of them brought."""
         today = pipeline.now().date()
-        read = versions = 0
         notes: list[str] = []
         for span in spans(context.partition_keys):
             with pipeline.importing(
@@ -59,17 +58,11 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                     context.log_event(_directory_was_read(span.channel, created))
                 for day in importer.read_days(span.days, chats=config.chats or None):
                     key = partition_key(span.channel, day.day)
-                    context.add_asset_metadata(row_count(day.known), partition_key=key)
-                    read += day.read
-                    versions += day.new_versions
+                    brought = {"rows_read": day.read, "new_versions": day.new_versions}
+                    context.add_asset_metadata(row_count(day.known) | brought, partition_key=key)
                 notes += [f"{span.channel}: {note}" for note in importer.notes]
-        return dg.MaterializeResult(
-            metadata={
-                "rows_read": read,
-                "new_versions": versions,
-                **({"notes": "\n".join(notes)} if notes else {}),
-            }
-        )
+        # Metadata of a result is stored with each of its partitions: only what is rare is there.
+        return dg.MaterializeResult(metadata={"notes": "\n".join(notes)} if notes else {})
 
     return raw_messages
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 import dagster as dg
 
-from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove, prove_times
+from ventros_pipeline.crm.channels import Channel
+from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove
 from ventros_pipeline.crm.limits import allowed_days
-from ventros_pipeline.importer import archived_times
 from ventros_pipeline.metadata import sample_table
 from ventros_pipeline.partitions import Span, spans
+from ventros_pipeline.proving import prove_times_kept
 from ventros_pipeline.resources import Pipeline
 
-Ask = Callable[[Pipeline, Span, str], Finding]
+Ask = Callable[[Pipeline, Channel, Span, str], Finding]
 
 
 def message_checks(crm_messages: dg.AssetsDefinition) -> list[dg.AssetChecksDefinition]:
@@ -37,11 +38,14 @@ def message_checks(crm_messages: dg.AssetsDefinition) -> list[dg.AssetChecksDefi
         context: dg.AssetCheckExecutionContext, pipeline: Pipeline
     ) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
-        where = spans(context.op_execution_context.partition_keys)
+        where = [
+            (pipeline.channel(span.channel), span)
+            for span in spans(context.op_execution_context.partition_keys)
+        ]
         # In the order of their names: a run's failure is told in the words of the first.
         for proof, ask in sorted(asks.items(), key=lambda pair: pair[0].name):
             if proof.name in wanted:
-                findings = [ask(pipeline, span, context.run.run_id) for span in where]
+                findings = [ask(pipeline, *one, context.run.run_id) for one in where]
                 _note(pipeline, context.run.run_id, proof, findings)
                 yield _result(crm_messages.key, proof, findings)
 
@@ -49,23 +53,22 @@ def message_checks(crm_messages: dg.AssetsDefinition) -> list[dg.AssetChecksDefi
 
 
 def _ask_once_a_channel(proof: Proof) -> Ask:
-    def ask(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
-        return prove(pipeline.engine, pipeline.channel(span.channel), proof, run_id)
+    def ask(pipeline: Pipeline, channel: Channel, span: Span, run_id: str) -> Finding:
+        return prove(pipeline.engine, channel, proof, run_id, span.days)
 
     return ask
 
 
-def _compare_times(pipeline: Pipeline, span: Span, run_id: str) -> Finding:
-    channel = pipeline.channel(span.channel)
+def _compare_times(pipeline: Pipeline, channel: Channel, span: Span, _run_id: str) -> Finding:
     days = allowed_days(span.days, channel.max_days, pipeline.now().date())
-    said = archived_times(pipeline.archive, span.channel, days)
-    return prove_times(pipeline.engine, channel, days, said)
+    return prove_times_kept(pipeline.engine, pipeline.archive, channel, days)
 
 
 def _note(pipeline: Pipeline, run_id: str, proof: Proof, findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.found:
-            pipeline.note_failure(finding.channel, run_id, f"check {proof.name}: {proof.repair}")
+            reason = f"check {proof.name}: {proof.told(finding)}"
+            pipeline.note_failure(finding.channel, run_id, reason)
 
 
 def _result(asset: dg.AssetKey, proof: Proof, findings: Iterable[Finding]) -> dg.AssetCheckResult:
@@ -79,15 +82,14 @@ def _result(asset: dg.AssetKey, proof: Proof, findings: Iterable[Finding]) -> dg
             description=proof.promise,
             metadata={"found": 0},
         )
-    channels = ", ".join(sorted({finding.channel for finding in wrong}))
     return dg.AssetCheckResult(
         passed=False,
         asset_key=asset,
         check_name=proof.name,
-        description=f"{found} times this does not hold: {proof.promise} Channels: {channels}. "
-        f"{proof.repair}",
+        description="\n".join(proof.told(finding) for finding in wrong),
         metadata={
             "found": found,
+            "repair": "\n".join(proof.repair(finding) for finding in wrong),
             "sample": sample_table(
                 [{"channel": f.channel, **row} for f in wrong for row in f.sample]
             ),

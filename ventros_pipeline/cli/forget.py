@@ -69,12 +69,10 @@ def _show(person: Person) -> None:
 
 
 def _ask() -> None:
-    """Let a person confirm; where nobody can be asked, refuse.
+    """Let a person confirm; where nobody can be asked, refuse."""
+    from ventros_pipeline.crm.erasure import ErasureError
 
-    Raises:
-        typer.Exit: not confirmed.
-    """
     if not sys.stdin.isatty():
-        raise console.fail("nobody can be asked here; nothing was erased; say --yes", code=2)
+        raise typer.BadParameter("nobody can be asked here, and nothing was erased; say --yes")
     if not typer.confirm("Erase this person for good?", default=False, err=True):
-        raise console.fail("nothing was erased")
+        raise ErasureError("nobody was erased, because it was not confirmed")

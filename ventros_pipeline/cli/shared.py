@@ -11,21 +11,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ventros_pipeline import logs
+from ventros_pipeline.cli.completion import channel_keys
 from ventros_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-ChannelKey = Annotated[str, typer.Argument(help="Key or id of a channel (`ventros channel list`).")]
+ChannelKey = Annotated[
+    str,
+    typer.Argument(
+        help="Key or id of a channel (`ventros channel list`).", autocompletion=channel_keys
+    ),
+]
 
 
 def read_settings() -> Settings:
-    """Return the settings of this home; `.env` is read first."""
+    """Return the settings of this home; `.env` is read first, and logs are written as they say."""
     from ventros_pipeline.environment import load_env_file
 
     load_env_file()
-    return get_settings()
+    settings = get_settings()
+    # A person at a terminal sees progress and results, and of the log only what is wrong.
+    usual = "INFO" if settings.log_format == "json" else "WARNING"
+    logs.configure(settings.log_format, settings.log_level or usual)
+    return settings
 
 
 @contextmanager

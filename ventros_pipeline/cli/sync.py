@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ventros_pipeline import console
+from ventros_pipeline.cli.completion import channel_keys
+from ventros_pipeline.cli.quarantine import tell_waiting
 from ventros_pipeline.cli.shared import ChannelKey, Json, open_database, read_settings
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ FIGURES = ("inserted", "updated", "days_read", "days_quiet", "requests")
 def sync(
     channels: Annotated[
         list[str] | None,
-        typer.Argument(help="Keys or ids of channels; all that were ever imported if omitted."),
+        typer.Argument(
+            help="Keys or ids of channels; all that were ever imported if omitted.",
+            autocompletion=channel_keys,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -53,16 +58,26 @@ def coverage(
     from ventros_pipeline.crm.channels import get_channel
     from ventros_pipeline.crm.coverage import list_days
     from ventros_pipeline.crm.ledger import coverage as by_state
+    from ventros_pipeline.crm.quarantine import waiting_days
 
     with open_database(migrated=True) as engine:
         found = get_channel(engine, channel)
         states, known = by_state(engine, found), list_days(engine, found) if days else []
-    value = {"channel": found.key, "states": [_plain(state) for state in states]}
-    console.result(
-        {**value, "days": [_plain(day) for day in known]} if days else value,
-        as_json=as_json,
-        show=lambda: _show_days(found.key, known) if days else _show_states(found.key, states),
-    )
+        waiting = waiting_days(engine, found)
+    known = [{**day, "quarantined": waiting.get(day["day"], 0)} for day in known]
+    value: dict[str, Any] = {
+        "channel": found.key,
+        "states": [_plain(state) for state in states],
+        "quarantined": {str(day): rows for day, rows in waiting.items()},
+    }
+    if days:
+        value["days"] = [_plain(day) for day in known]
+
+    def show() -> None:
+        _show_days(found.key, known) if days else _show_states(found.key, states)
+        tell_waiting(found.key, waiting)
+
+    console.result(value, as_json=as_json, show=show)
 
 
 def _sync(engine: Engine, channels: Sequence[str]) -> list[dict[str, Any]]:
@@ -89,12 +104,13 @@ def _show_states(channel: str, states: list[dict[str, Any]]) -> None:
 def _show_days(channel: str, days: list[dict[str, Any]]) -> None:
     console.table(
         channel,
-        ("day", "state", "rows", "read", "checked", "quiet checks"),
+        ("day", "state", "rows", "in quarantine", "read", "checked", "quiet checks"),
         [
             (
                 day["day"],
                 day["state"],
-                day["rows"],
+                int(day["rows"]),
+                day["quarantined"],
                 _shown(day["read_at"]),
                 _shown(day["checked_at"]),
                 day["quiet_checks"],
@@ -114,7 +130,7 @@ def _plain(line: dict[str, Any]) -> dict[str, Any]:
     """Return a line as JSON has it: numbers stay, days and moments are ISO text."""
     return {
         name: int(value)
-        if name in ("rows", "days", "quiet_checks")
+        if name in ("rows", "days", "quiet_checks", "quarantined")
         else value.isoformat()
         if hasattr(value, "isoformat")
         else value

@@ -25,7 +25,7 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Restore the state before a run; refused where later runs or people stand on it."""
-    from ventros_pipeline.crm.undo import undo_run
+    from ventros_pipeline.crm.undo import UndoError, undo_run
 
     with open_database(migrated=True) as engine:
         undone = undo_run(engine, run, dry_run=dry_run)
@@ -36,7 +36,9 @@ def undo(
         show=lambda: _show(undone, dry_run=dry_run),
     )
     if refused:
-        raise console.fail(f"run {run} cannot be undone, and nothing was changed")
+        raise UndoError(
+            f"run {run} cannot be undone, and nothing was changed; see what stands in the way"
+        )
 
 
 def _show(undone: Undone, *, dry_run: bool) -> None:

@@ -19,8 +19,7 @@ from ventros_pipeline.crm.sql import read_sql
 
 
 def begin(cursor: Cursor[Any], channel: Channel, run_id: str) -> None:
-    """Begin the record of a transaction."""
-    cursor.execute(read_sql("changes/create_held.sql"))
+    """Begin the record of a transaction, in which the staging tables are there."""
     note_write(cursor, channel, run_id)
 
 

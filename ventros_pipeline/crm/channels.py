@@ -5,9 +5,10 @@ What belongs here: reading and adding channels. What does not: their import life
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -25,6 +26,8 @@ WAHA_CHANNEL_TYPE_ID = 1
 HISTORY_AGENT = UUID("00000000-0000-0000-0000-000000000099")
 SYSTEM_TENANT = "system"
 DEFAULT_TIMEOUT_MINUTES = 30
+# An error names so many channels, and how to see the others.
+MOST_NAMED = 10
 
 
 class ChannelError(Exception):
@@ -89,7 +92,7 @@ class Channel:
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
-        _refuse_other_variables(variable)
+        refuse_other_variables(variable)
         if not os.environ.get(variable):
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
@@ -98,8 +101,8 @@ class Channel:
         return os.environ[variable]
 
 
-def _refuse_other_variables(variable: str) -> None:
-    """Refuse a variable whose name does not say that it is WAHA's.
+def refuse_other_variables(variable: str) -> None:
+    """Refuse a variable whose name does not say that it is WAHA's: `ChannelError`.
 
     Whoever may edit a channel in the CRM names the variable and the address that its value is sent
     to: any other secret of this process could be sent to a server of theirs.
@@ -142,9 +145,21 @@ def get_channel(engine: Engine, key: str) -> Channel:
     ]
     if len(matches) == 1:
         return matches[0]
-    known = ", ".join(c.key for c in channels) or "none yet: add one with `ventros channel add`"
     problem = f"{len(matches)} channels have" if matches else "no channel has"
-    raise ChannelError(f"{problem} the key {key}; channels are: {known}")
+    raise ChannelError(f"{problem} the key {key}; {_named(channels, key)}")
+
+
+def _named(channels: Sequence[Channel], wrong: str) -> str:
+    """Say which channels there are, and first the one that was perhaps meant."""
+    if not channels:
+        return "channels are: none yet: add one with `ventros channel add`"
+    by_name = {name: c.key for c in channels for name in (c.session, c.name, c.key)}
+    meant = difflib.get_close_matches(wrong, by_name, n=1)
+    guess = f"did you mean {by_name[meant[0]]}? " if meant else ""
+    keys = ", ".join(channel.key for channel in channels[:MOST_NAMED])
+    more = len(channels) - MOST_NAMED
+    rest = f" and {more} more (`ventros channel list`)" if more > 0 else ""
+    return f"{guess}channels are: {keys}{rest}"
 
 
 def add_channel(
@@ -173,7 +188,7 @@ def add_channel(
     if not re.match(r"^https?://[^\s/]+", base_url):
         raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
     if api_key_env:
-        _refuse_other_variables(api_key_env)
+        refuse_other_variables(api_key_env)
     with engine.begin() as connection:
         owner = _project(connection, project)
         agent_id = agent_named(connection, owner, agent) if agent else HISTORY_AGENT

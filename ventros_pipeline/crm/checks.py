@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
+from shlex import quote
 from typing import Any
 
 from sqlalchemy.engine import Engine
@@ -26,11 +27,34 @@ class Finding:
     Attributes:
         found: how many violations there are in all.
         sample: at most `SAMPLE` of them, by ids and counts; no text, no phone number.
+        from_day, to_day: the first and the last day of them all; null where nothing was found.
     """
 
     channel: str
     found: int
     sample: Sequence[Mapping[str, Any]] = ()
+    from_day: date | None = None
+    to_day: date | None = None
+
+    @property
+    def where(self) -> str:
+        """The channel and the days, in words."""
+        days = "" if self.from_day is None else f", {self.from_day}"
+        if self.from_day != self.to_day:
+            days += f" to {self.to_day}"
+        return f"channel {self.channel}{days}"
+
+    @staticmethod
+    def joined(findings: Sequence[Finding]) -> Finding:
+        """Return what one proof found in several parts of one channel."""
+        sample = [row for finding in findings for row in finding.sample]
+        return Finding(
+            findings[0].channel,
+            sum(finding.found for finding in findings),
+            sample[:SAMPLE],
+            min((f.from_day for f in findings if f.from_day), default=None),
+            max((f.to_day for f in findings if f.to_day), default=None),
+        )
 
 
 @dataclass(frozen=True)
@@ -40,69 +64,118 @@ class Proof:
     Attributes:
         name: the asset check's name.
         promise: what holds, as a sentence.
-        repair: what to do when it does not.
-        statement: SQL file whose rows are violations, the first column their number in all.
+        wrong: what is so where it does not.
+        command: what repairs it, with the places of the channel and its days.
+        advice: what else a person should know, as a sentence.
+        statement: SQL file whose rows are violations: how many there are in all, the first and the
+            last day of all, and one of them.
     """
 
     name: str
     promise: str
-    repair: str
+    wrong: str
+    command: str
+    advice: str
     statement: str
+
+    def repair(self, finding: Finding) -> str:
+        """Return the command that repairs a finding."""
+        return self.command.format(
+            channel=quote(finding.channel), first=finding.from_day, last=finding.to_day
+        )
+
+    def told(self, finding: Finding) -> str:
+        """Say what is wrong, how often, where, and what repairs it."""
+        return (
+            f"{finding.found:,} times on {finding.where}: {self.wrong} "
+            f"Repair: `{self.repair(finding)}`. {self.advice}"
+        )
 
 
 # A load without it looks only at rows that WAHA has changed.
-_AGAIN = "Materialise crm_messages of these days again with `force: true`"
+_AGAIN = "ventros import {channel} --since {first} --until {last} --force"
+_BY_HAND = "In the UI: materialise crm_messages of these days with `force: true`."
 
 PROOFS = (
     Proof(
         "no_message_twice_by_key",
         "No message key has two rows in the CRM.",
-        "Look at the two rows; remove the one that history_sync.message_keys does not name.",
+        "One WAHA id names two rows of the CRM.",
+        "ventros doctor {channel}",
+        "It names both rows, and which of them history_sync.message_keys does not know.",
         "check/repeated_keys.sql",
     ),
     Proof(
         "no_message_twice_by_person",
         "No stanza id occurs twice with one person or group, whatever the address.",
-        "The two rows stand under two addresses of one person: look at history_sync.identities.",
+        "One message stands twice, under two ids or two addresses of one person.",
+        "ventros doctor {channel}",
+        "It names both rows, and which of them may go.",
         "check/repeated_stanzas.sql",
     ),
     Proof(
         "balance_closes",
         "Every row that WAHA gave is inserted, updated, unchanged, duplicate, filtered or "
         "quarantined.",
-        f"{_AGAIN}; if it stays open, a row is lost between archive and CRM.",
+        "The balance of a day does not close: rows that WAHA gave are unaccounted for.",
+        _AGAIN,
+        f"{_BY_HAND} If it stays open, a row is lost between archive and CRM.",
         "check/open_balances.sql",
     ),
     Proof(
         "keys_match_rows",
         "Message keys and CRM rows agree one to one.",
-        f"{_AGAIN}: rows without a key are adopted.",
+        "A key and its row do not agree, or one of them is missing.",
+        _AGAIN,
+        f"{_BY_HAND} Rows without a key are adopted.",
         "check/loose_keys.sql",
     ),
     Proof(
         "no_orphan_message",
         "Every imported message has a chat, a contact, a session, an agent, all of its tenant.",
-        f"Give the channel a default agent that exists. {_AGAIN}.",
+        "An imported message lacks what the sample says.",
+        _AGAIN,
+        f"{_BY_HAND} Where an agent is missing, first give the channel one that exists.",
         "check/orphans.sql",
     ),
 )
 TIMES_KEPT = Proof(
     "original_times_kept",
     "Every message has the time that WAHA said.",
-    f"{_AGAIN}; the archive holds the original times.",
+    "A message has another time than WAHA said.",
+    _AGAIN,
+    f"{_BY_HAND} The archive holds the original times.",
     "check/stored_times.sql",
 )
 
 
-def prove(engine: Engine, channel: Channel, proof: Proof, run_id: str | None = None) -> Finding:
+def prove(
+    engine: Engine,
+    channel: Channel,
+    proof: Proof,
+    run_id: str | None = None,
+    days: Sequence[date] | None = None,
+) -> Finding:
     """Ask one question of one channel.
 
     Args:
         run_id: whose balance is looked at; None for the newest one of every day.
+        days: whose messages are looked at, so that it costs what they hold; None for all.
     """
-    rows = _ask(engine, channel, proof.statement, run_id=run_id)
-    sample = [{name: row[name] for name in row if name != "found"} for row in rows]
-    return Finding(channel.key, int(rows[0]["found"]) if rows else 0, sample)
+    values: dict[str, object] = {"days": None, "since": None, "until": None}
+    if days is not None:
+        values = {
+            "days": list(days),
+            "since": datetime.combine(min(days), time.min, UTC),
+            "until": datetime.combine(max(days), time.max, UTC),
+        }
+    rows = _ask(engine, channel, proof.statement, run_id=run_id, **values)
+    if not rows:
+        return Finding(channel.key, 0)
+    whole = ("found", "from_day", "to_day")
+    sample = [{name: row[name] for name in row if name not in whole} for row in rows]
+    found, first, last = (rows[0][name] for name in whole)
+    return Finding(channel.key, int(found), sample, first, last)
 
 
 def prove_times(
@@ -119,11 +192,22 @@ def prove_times(
     """
     rows = _ask(engine, channel, TIMES_KEPT.statement, days=list(days))
     wrong = [
-        {"waha_time": said[waha_id], "stored_time": stored}
-        for waha_id, stored, edited in (tuple(row.values()) for row in rows)
-        if waha_id in said and stored != said[waha_id] and not (edited and stored < said[waha_id])
+        {
+            "day": row["day"],
+            "message_id": row["message_id"],
+            "waha_time": said[row["waha_id"]],
+            "stored_time": row["stored"],
+        }
+        for row in rows
+        if row["waha_id"] in said and _moved(said[row["waha_id"]], row)
     ]
-    return Finding(channel.key, len(wrong), wrong[:SAMPLE])
+    found = sorted(row["day"] for row in wrong)
+    ends = (found[0], found[-1]) if found else (None, None)
+    return Finding(channel.key, len(wrong), wrong[:SAMPLE], *ends)
+
+
+def _moved(said: int, row: Mapping[str, Any]) -> bool:
+    return bool(row["stored"] > said or (row["stored"] < said and not row["edited"]))
 
 
 def _ask(

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.crm import migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
+from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
+from ventros_pipeline.crm.preconditions import SENSOR
+from ventros_pipeline.crm.quarantine import waiting_days
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.transform import phones
 from ventros_pipeline.waha.health import Health
@@ -32,6 +36,8 @@ POSTGRES = 15
 CLOCK_SECONDS = 30.0
 # An archived day is written beside the old one before it takes its place.
 FREE_BYTES = 2**30
+# A sensor looks every half minute, and waits an hour at most for a session that is away.
+STALE_HOURS = 3
 _READ, _ADD, _WRITE = ("SELECT",), ("SELECT", "INSERT"), ("SELECT", "INSERT", "UPDATE")
 # What an import does with the CRM's tables; sql/roles/create_importer.sql grants exactly this.
 NEEDS = {
@@ -83,6 +89,9 @@ def examine(engine: Engine, channel: Channel) -> list[Complaint]:
         _contested(engine, channel),
         _apart(engine, channel),
         _unresolved(engine, channel),
+        _quarantined(engine, channel),
+        _stopped(engine, channel),
+        _stale(engine, channel),
     )
     return [complaint for complaint in complaints if complaint.found]
 
@@ -295,9 +304,57 @@ def _unresolved(engine: Engine, channel: Channel) -> Complaint:
         "lid_without_number",
         "WhatsApp has not said whose these LIDs are; they are contacts without a number.",
         len(_ask(engine, channel, "unresolved_lids")),
-        ["turn on the schedule identity_sweep in the Dagster UI: it asks again every hour"],
+        ["turn on the schedule identity_sweep_hourly in the Dagster UI: it asks again every hour"],
         needs_a_person=False,
     )
+
+
+def _quarantined(engine: Engine, channel: Channel) -> Complaint:
+    days = waiting_days(engine, channel)
+    return Complaint(
+        "rows_in_quarantine",
+        "Rows of WAHA could not be read; they are kept, and the other rows are not held up.",
+        sum(days.values()),
+        [
+            f"see which and why: ventros quarantine list {channel.key}",
+            f"after an update of this program: ventros quarantine retry {channel.key}",
+        ],
+        needs_a_person=False,
+    )
+
+
+def _stopped(engine: Engine, channel: Channel) -> Complaint:
+    """Complain of an import that ended before its end, and not by somebody's wish."""
+    plan = plan_of(engine, channel)
+    failed = plan is not None and plan.status == "failed" and plan.error != CANCELLED
+    return Complaint(
+        "import_failed",
+        f"The last import failed: {plan.error if plan else ''}",
+        int(failed),
+        [f"mend that, then go on: ventros import {channel.key}"],
+    )
+
+
+def _stale(engine: Engine, channel: Channel) -> Complaint:
+    """Complain of a plan that nobody goes on with: its daemon or its sensor is off."""
+    plan = plan_of(engine, channel)
+    return Complaint(
+        "plan_is_stale",
+        f"An import is planned, and nothing has moved it for {STALE_HOURS} hours.",
+        int(plan is not None and _is_stale(plan, datetime.now(UTC))),
+        [
+            "turn on history_sensor in the Dagster UI, and keep its daemon running: ventros up",
+            f"or give the plan up: ventros cancel {channel.key}",
+        ],
+    )
+
+
+def _is_stale(plan: Plan, now: datetime) -> bool:
+    """Return whether an open plan of the sensor has neither a running range nor one that moved."""
+    if not plan.is_open or plan.driver != SENSOR or plan.running is not None:
+        return False
+    moments = [m for r in plan.ranges for m in (r.started_at, r.ended_at, r.not_before) if m]
+    return now - max(moments, default=plan.requested_at) > timedelta(hours=STALE_HOURS)
 
 
 def _ask(engine: Engine, channel: Channel, question: str) -> Sequence[Any]:

@@ -119,6 +119,15 @@ def start(directory: Path, *, settings: Mapping[str, str] | None = None) -> Embe
     return EmbeddedServer(url, directory)
 
 
+def find(directory: Path) -> str | None:
+    """Return the URL of a folder's server if it answers now; nothing is started or waited for."""
+    directory = directory.expanduser().resolve()
+    found = _postmaster(directory / "postmaster.pid")
+    if found is None or found[1] is None or not _answers(found[1], directory):
+        return None
+    return _url(found[1], DATABASE).render_as_string(hide_password=False)
+
+
 class _Programs:
     """Postgres' programs, and the OS user to run them as."""
 

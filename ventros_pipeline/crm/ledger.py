@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,7 +16,9 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.logs import log_of
 
+_LOG = log_of("ledger")
 COUNTS = ("seen", "inserted", "updated", "unchanged", "duplicate", "filtered", "quarantined")
 PROGRESS = ("days_read", "days_loaded", "messages_read", "requests", "retries")
 
@@ -47,11 +49,10 @@ class RunOutcome:
 
 def start_run(engine: Engine, channel: Channel, run_id: str, first: date, last: date) -> None:
     """Open the ledger of a run for one channel; a second call for the same run changes nothing."""
-    _execute(
-        engine,
-        "ledger/start_run.sql",
-        {"run_id": run_id, "channel_id": channel.id, "from_day": first, "to_day": last},
-    )
+    values = {"run_id": run_id, "channel_id": channel.id, "from_day": first, "to_day": last}
+    if _returned(engine, "ledger/start_run.sql", values):
+        log = _LOG.about(channel=channel.key, run=run_id)
+        log.info("run started", **{"from": first, "to": last})
 
 
 def add_progress(engine: Engine, channel: Channel, run_id: str, **counts: int) -> None:
@@ -76,29 +77,38 @@ def end_run(
         error: why it failed, in words.
         failure: the same as one of four kinds, by which a plan tries again or does not.
     """
-    _execute(
-        engine,
-        "ledger/end_run.sql",
-        {
-            "run_id": run_id,
-            "channel_id": channel.id,
-            "status": "failed" if error else "completed",
-            "error": error,
-            "failure": failure,
-        },
-    )
+    status = "failed" if error else "completed"
+    values = {
+        "run_id": run_id,
+        "channel_id": channel.id,
+        "status": status,
+        "error": error,
+        "failure": failure,
+    }
+    for done in _returned(engine, "ledger/end_run.sql", values):
+        log = _LOG.about(channel=channel.key, run=run_id, status=status, failure=failure)
+        log.info("run ended", **done)
 
 
 def note_problem(engine: Engine, channel: Channel, problem: str) -> bool:
     """Remember what a person has to mend; return whether that is news."""
-    return _returns(
-        engine, "ledger/note_problem.sql", {"channel_id": channel.id, "problem": problem}
-    )
+    values = {"channel_id": channel.id, "problem": problem}
+    return bool(_returned(engine, "ledger/note_problem.sql", values))
 
 
 def clear_problem(engine: Engine, channel: Channel) -> None:
     """Forget a channel's problem: it could be read."""
     _execute(engine, "ledger/clear_problem.sql", {"channel_id": channel.id})
+
+
+def open_breaker(engine: Engine, channel: Channel, rest: timedelta) -> None:
+    """Remember for how long a process leaves a channel's session alone."""
+    _execute(engine, "ledger/open_breaker.sql", {"channel_id": channel.id, "rest": rest})
+
+
+def close_breaker(engine: Engine, channel: Channel) -> None:
+    """Remember that a session that was left alone has answered."""
+    _execute(engine, "ledger/close_breaker.sql", {"channel_id": channel.id})
 
 
 def run_outcome(engine: Engine, channel: Channel, run_id: str) -> RunOutcome | None:
@@ -174,11 +184,6 @@ def closes(balance: Mapping[str, int]) -> bool:
     return balance["seen"] == sum(balance[name] for name in COUNTS if name != "seen")
 
 
-def breakdown(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
-    """Return messages by `what` (kind, status, direction) and `value`, most first."""
-    return _rows(engine, "ledger/breakdown.sql", {"channel_id": channel.id})
-
-
 def coverage(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return the days of a channel by coverage state: state, days, from_day, to_day, rows."""
     return _rows(engine, "ledger/coverage.sql", {"channel_id": channel.id})
@@ -194,10 +199,10 @@ def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _returns(engine: Engine, statement: str, values: Mapping[str, Any]) -> bool:
+def _returned(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     with engine.begin() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
-        return result.first() is not None
+        return [dict(row) for row in result.mappings()]
 
 
 def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:

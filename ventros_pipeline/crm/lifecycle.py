@@ -50,6 +50,7 @@ from ventros_pipeline.crm.preconditions import (
     written,
 )
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.logs import log_of
 
 __all__ = [
     "INTERRUPTED",
@@ -73,6 +74,7 @@ __all__ = [
     "transition",
 ]
 
+_LOG = log_of("lifecycle")
 LOST = "its process ended without a word; what it had loaded is kept"
 SILENT = "a run ended before all of its days were loaded; what it had loaded is kept"
 INTERRUPTED = "it was interrupted; what it had loaded is kept"
@@ -363,6 +365,7 @@ def _start(connection: Connection, channel: Channel, state: State) -> UUID:
     _run(connection, "remember_decision", channel)
     _save(connection, channel, replace(state, started_at=state.now), "importing")
     _emit(connection, channel, "started", import_id, _signed(channel, state))
+    _LOG.info("import started", channel=channel.key, import_id=import_id)
     return import_id
 
 
@@ -403,6 +406,9 @@ def _save(
     }
     if status != "importing":
         stats["ended_at"] = written(state.now)
+        seconds = (state.now - (state.started_at or state.now)).total_seconds()
+        log = _LOG.about(channel=channel.key, import_id=import_id)
+        log.info("import ended", status=status, **counts, seconds=seconds)
         _run(connection, "end_import", channel, import_id=import_id, status=status, error=reason)
     imported = status == "completed" and not state.partial
     _update(connection, channel, status, stats, imported=imported)

@@ -7,16 +7,18 @@ The webhook takes no lock of ours, and the unique index on `channel_message_id` 
 only where both sides use one id. It does not where the webhook stores the bare stanza id, or the
 full id under the person's other address: such a row may be committed at any moment, also right
 after our own commit, and no look inside our transaction can be the last one. So nothing tries to be
-first: every load of a channel begins by looking at all rows of the CRM that it does not know,
+first: every load of a channel begins by looking at the rows of the CRM that it does not know,
 whatever day they are of, and where one is a message that we have stored the CRM's row stays and
 ours becomes its copy. What slips in behind one load is put right by the next. A trigger or an index
 on the CRM's table would have been earlier, but it would run inside the webhook's own transaction,
-where an error of ours is a message that the CRM loses.
+where an error of ours is a message that the CRM loses. Nor is the CRM's table read through for it:
+rows that no key names are kept in a table of ours, which learns what was written since the last
+look, and only those are compared of whose stanza id a message was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -26,22 +28,29 @@ from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
 from ventros_pipeline.transform import phones
 from ventros_pipeline.transform.identity import LID_SUFFIX
 
 _PEOPLE = pl.Schema({"live_contact": pl.String(), "person": pl.String(), "is_self": pl.Boolean()})
 
 
-def find_live_rows(cursor: Cursor[Any], channel: Channel) -> bool:
+def find_live_rows(cursor: Cursor[Any], channel: Channel, stanzas: Collection[str]) -> bool:
     """Find the CRM's rows that no key names, and where they may belong; say whether any is there.
 
     The people of the window must be known already: a row is found by its people's addresses.
+
+    Args:
+        stanzas: the window's own.
     """
-    cursor.execute(read_sql("live/create_live.sql"))
-    values = {"channel_id": channel.id, "project_id": channel.project_id}
-    cursor.execute(read_sql("live/find_rows.sql"), values)
+    values: dict[str, Any] = {"channel_id": channel.id, "project_id": channel.project_id}
+    cursor.execute(read_sql("live/begin_look.sql"), values)
+    [(since,)] = cursor.fetchall()
+    cursor.execute(read_sql("live/find_rows.sql"), {**values, "since": since})
+    cursor.execute(read_sql("live/list_rows.sql"), {**values, "stanzas": list(stanzas)})
     if not cursor.rowcount:
         return False
+    stage_messages(cursor)
     copy_frame(cursor, _people_of_bare_rows(cursor, channel), "live_people")
     cursor.execute(read_sql("live/place_rows.sql"), values)
     return True
@@ -52,7 +61,6 @@ def yield_to_live_rows(cursor: Cursor[Any], channel: Channel, values: Mapping[st
 
     Runs before the window's own messages are staged: the copies are merged by the same statements.
     """
-    cursor.execute(read_sql("identity/create_moves.sql"))
     cursor.execute(read_sql("live/know_rows.sql"), values)
     if not cursor.rowcount:
         return False

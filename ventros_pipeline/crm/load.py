@@ -28,9 +28,11 @@ from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages, stage_people
 from ventros_pipeline.crm.tombstones import Tombstones, read_tombstones
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
+from ventros_pipeline.transform.messages import OVER_LIMIT
 from ventros_pipeline.transform.prints import MEMORY, OUTCOMES, PRINTS
 
 STAGED_MESSAGES = [
@@ -76,6 +78,15 @@ class ConcurrentWriteError(Exception):
     """The CRM's own writer stored one of these messages a moment ago; the window is tried again."""
 
 
+# What changes is noted before, by `touch_sessions.sql` of loads or of merges.
+PLAN_SESSIONS = (
+    "find_theirs",
+    "touch_theirs",
+    "find_spans",
+    "analyze_spans",
+    "plan_sessions",
+    "analyze_sessions",
+)
 # The CRM writes without our locks. When both wait for each other Postgres ends one of us, and a
 # chat of another project may take an external id in between; nothing was kept, and it goes again.
 _IN_THE_WAY = (ConcurrentWriteError, errors.DeadlockDetected, errors.UniqueViolation)
@@ -169,7 +180,7 @@ class Loaded:
 
 @contextmanager
 def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Cursor[Any]]:
-    """Open a transaction that holds the channel's lock, with the staging tables made.
+    """Open a transaction that holds the channel's lock, with the staging tables of people empty.
 
     What it changes of the rows that are held (`changes.py`) is on record as the run's.
 
@@ -189,7 +200,7 @@ def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Curso
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                 (f"ventros/channel/{channel.id}",),
             )
-            cursor.execute(read_sql("load/create_staging.sql"))
+            stage_people(cursor)
             changes.begin(cursor, channel, run_id)
             yield cursor
             changes.note(cursor, channel, run_id)
@@ -229,10 +240,13 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
     people, loaded.contacts_created = resolve_people(cursor, channel, wanted, run_id)
     values = load_values(channel, run_id)
-    yielded = find_live_rows(cursor, channel) and yield_to_live_rows(cursor, channel, values)
+    named = pl.concat([kept["stanza_id"], kept["revoked_stanza_id"].drop_nulls()])
+    found = find_live_rows(cursor, channel, named.unique().to_list())
+    yielded = found and yield_to_live_rows(cursor, channel, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     outcomes = OUTCOMES.to_frame()
     if yielded or not merged.rows.is_empty():
+        stage_messages(cursor)
         _stage(cursor, merged, window.absences)
         outcomes = _write(cursor, channel, values, loaded)
     outcomes = prints.with_mates(outcomes, merged.rows)
@@ -245,7 +259,8 @@ def _stage(cursor: Cursor[Any], merged: messages.Messages, absences: pl.DataFram
     copy_frame(cursor, merged.rows, "staged_rows")
     # Never edited is before any edit, and polars has no -infinity.
     never = pl.col("edited_at").dt.to_string("iso:strict").fill_null("-infinity")
-    staged = merged.messages.select(STAGED_MESSAGES).with_columns(edited_at=never)
+    # Stored in this order; sorted here it needs no file.
+    staged = merged.messages.select(STAGED_MESSAGES).sort("at").with_columns(edited_at=never)
     copy_frame(cursor, staged, "staged_messages")
     copy_frame(cursor, absences, "staged_absences")
     cursor.execute(read_sql("load/analyze_staging.sql"))
@@ -316,16 +331,15 @@ def _write(
     _run(
         cursor,
         values,
-        "fill_marks",
         "resolve_messages",
+        "fill_marks",
         "rename_taken",
         "upsert_places",
         "judge_revokes",
         "tombstone_messages",
         "lift_tombstones",
         "touch_sessions",
-        "plan_sessions",
-        "analyze_sessions",
+        *PLAN_SESSIONS,
     )
     loaded.sessions_created = _insert(cursor, channel, values)
     _run(
@@ -337,6 +351,7 @@ def _write(
         "delete_sessions",
         "record_clicks",
         "link_replies",
+        "find_moments",
         "touch_contacts",
         "enter_pipeline",
         "touch_chats",
@@ -373,8 +388,8 @@ def _insert(cursor: Cursor[Any], channel: Channel, values: dict[str, Any]) -> in
             f"{left} messages were written and deleted again by another process meanwhile; "
             "nothing of this window was kept; run the same days again"
         )
-    cursor.execute("DELETE FROM planned_sessions")
-    _run(cursor, values, "upsert_places", "tombstone_messages", "touch_sessions", "plan_sessions")
+    cursor.execute("TRUNCATE touched_spans, their_sessions, planned_sessions")
+    _run(cursor, values, "upsert_places", "tombstone_messages", "touch_sessions", *PLAN_SESSIONS)
     cursor.execute(read_sql("load/upsert_sessions.sql"), values)
     return sessions_created + _scalar(cursor)
 
@@ -400,6 +415,7 @@ def _account(
     """Write balance, coverage and quarantine of each day, and sum them into `loaded`."""
     filtered = _filtered(window)
     quarantined = _quarantine(cursor, channel, window.rejected, run_id)
+    _release(cursor, channel, window, run_id, outcomes)
     counted = _outcomes(outcomes, window.known.unchanged)
     for day, seen in window.days.items():
         counts = {
@@ -471,6 +487,33 @@ def _quarantine(
             },
         )
     return found
+
+
+def _release(
+    cursor: Cursor[Any], channel: Channel, window: Window, run_id: str, outcomes: pl.DataFrame
+) -> None:
+    """Let rows out of quarantine that this load could read."""
+    identified = {"channel_id": channel.id, "run_id": run_id}
+    cursor.execute(read_sql("load/select_waiting.sql"), {**identified, "days": list(window.days)})
+    waiting = pl.DataFrame(
+        cursor.fetchall(), schema={"day": pl.Date, "row_key": pl.String}, orient="row"
+    )
+    if waiting.is_empty():
+        return
+    became = pl.concat(
+        [
+            outcomes.select("day", "row_key", pl.col("outcome").alias("became")),
+            window.judged.left_out.select("day", "row_key", pl.col("reason").alias("became")),
+            # What is neither was readable, and beyond the newest of its chat.
+            window.known.looked_at.select("day", "row_key", pl.lit(OVER_LIMIT).alias("became")),
+        ]
+    ).unique(["day", "row_key"], keep="first", maintain_order=True)
+    rejected = [row.row_key for row in window.rejected]
+    freed = waiting.join(became, on=["day", "row_key"], maintain_order="left").filter(
+        ~pl.col("row_key").is_in(rejected)
+    )
+    values = {"row_hashes": freed["row_key"].to_list(), "became": freed["became"].to_list()}
+    cursor.execute(read_sql("load/release_quarantine.sql"), {**identified, **values})
 
 
 def _remember(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -37,8 +37,10 @@ from ventros_pipeline.crm.identities import (
     save_evidence,
     store_people,
 )
-from ventros_pipeline.crm.load import load_values
+from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
+from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.regrouping import Holder, Merge, Regrouping, Split, regroup
@@ -46,6 +48,7 @@ from ventros_pipeline.transform.regrouping import Holder, Merge, Regrouping, Spl
 # A contact is taken apart and joined in one settling at most this often; each time brings it nearer
 # to what evidence says, and two are enough for anything that rules and evidence can make.
 ROUNDS = 4
+_LOG = log_of("people")
 _MOVE_RELATION = sql.SQL(
     """
     WITH moved AS (
@@ -79,6 +82,21 @@ class Settled:
 
     merged: int = 0
     split: int = 0
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What would be known of who is whom.
+
+    Attributes:
+        addresses: how many were asked for; `people`: how many people those are.
+        merged: contacts of the CRM that would be absorbed by others; `split`: taken apart.
+    """
+
+    addresses: int
+    people: int
+    merged: int
+    split: int
 
 
 @dataclass(frozen=True)
@@ -228,6 +246,24 @@ def unsettled(engine: Engine, channel: Channel) -> Regrouping:
         return _plan(cursor, channel)
 
 
+def foresee(
+    engine: Engine, channel: Channel, evidence: Sequence[Evidence], addresses: Collection[str]
+) -> Foreseen:
+    """Return what a settling would do if some evidence were known; nothing of it is kept.
+
+    Args:
+        evidence: what a channel's lists say now.
+        addresses: those whose people are counted.
+    """
+    with _cursor(engine) as cursor:
+        save_evidence(cursor, channel, evidence)
+        plan = _plan(cursor, channel)
+        people = people_of(cursor, channel, addresses)
+        cursor.connection.rollback()
+    persons = {people.get(address, frozenset([address])) for address in addresses}
+    return Foreseen(len(addresses), len(persons), len(plan.merges), len(plan.splits))
+
+
 @contextmanager
 def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
     with engine.begin() as connection:
@@ -245,11 +281,13 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
     with _cursor(engine) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
-        cursor.execute(read_sql("load/create_staging.sql"))
-        cursor.execute(read_sql("identity/create_moves.sql"))
+        stage_messages(cursor)
         changes.begin(cursor, channel, run_id)
         yield movement
         changes.note(cursor, channel, run_id)
+    log = _LOG.about(channel=channel.key, run=run_id)
+    for move in movement.merged:
+        log.info("people merged", kept=move.taker, absorbed=move.giver, merge=move.merge_id)
 
 
 def _plan(cursor: Cursor[Any], channel: Channel) -> Regrouping:
@@ -292,6 +330,7 @@ class _Movement:
     channel: Channel
     siblings: Sequence[Channel]
     run_id: str
+    merged: list[Move] = field(default_factory=list)
 
     def settle(self) -> Settled:
         """Move until contacts and people agree."""
@@ -358,6 +397,7 @@ class _Movement:
             self.run(f"move_{relation}")
         self._move_relations()
         self.run("absorb_contacts")
+        self.merged.extend(moves)
         self._cut_sessions()
         self._store(moves, undo=False)
         self.run("remember_contacts")
@@ -476,11 +516,13 @@ class _Movement:
     def _cut_sessions(self) -> None:
         """Cut the sessions of givers and takers anew, channel by channel."""
         for channel in self.siblings:
-            self.cursor.execute("TRUNCATE touched_contacts, planned_sessions")
+            self.cursor.execute(
+                "TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions"
+            )
             self.run("touch_sessions")
             values = load_values(channel, self.run_id)
             for name in (
-                "plan_sessions",
+                *PLAN_SESSIONS,
                 "upsert_sessions",
                 "move_messages",
                 "delete_sessions",

@@ -101,6 +101,19 @@ def migrate(engine: Engine, *, lock_wait: float = 600.0) -> list[Applied]:
         return [entry for name, entry in _applied(connection).items() if name not in before]
 
 
+def refuse_pending(engine: Engine) -> None:
+    """Refuse a database that lacks what this version needs, where nothing may be changed.
+
+    Raises:
+        MigrationError: it does.
+    """
+    if pending := status(engine).pending:
+        raise MigrationError(
+            f"The database lacks {len(pending)} migrations of this version: run "
+            "`ventros db migrate`"
+        )
+
+
 def status(engine: Engine) -> MigrationStatus:
     """Say where a database stands, without changing or locking anything."""
     files = sql.migrations()

@@ -249,6 +249,12 @@ def open_plans(engine: Engine) -> list[Plan]:
         return _plans(connection, _run(connection, "open_imports").scalars().all())
 
 
+def running_imports(engine: Engine) -> list[Plan]:
+    """Return the imports that have not ended, whoever runs them."""
+    with engine.connect() as connection:
+        return _plans(connection, _run(connection, "running_imports").scalars().all())
+
+
 def enabled_channels(engine: Engine) -> list[Channel]:
     """Return the channels whose import is on, by key."""
     with engine.connect() as connection:
@@ -319,6 +325,11 @@ def end_range(
             _go_on(connection, channel, state, import_id, final, error)
 
 
+def tries_again(failure: str, attempt: int) -> bool:
+    """Return whether a sensor's plan runs a range again that failed so at this attempt."""
+    return attempt < ATTEMPTS.get(failure, 0)
+
+
 def stop(engine: Engine, channel: Channel, reason: str) -> bool:
     """Fail the open import of a channel, whoever drives it; return whether there was one.
 
@@ -377,7 +388,7 @@ def _verdict(
     """Return what becomes of a range, and until when it is left alone."""
     if failure is None:
         return DONE, None
-    if driver != SENSOR or attempt >= ATTEMPTS.get(failure, 0):
+    if driver != SENSOR or not tries_again(failure, attempt):
         return FAILED, None
     return WAITING, now + min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
 

@@ -16,8 +16,9 @@ from typing import Any
 from psycopg import Cursor
 
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.load import load_values
+from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.staging import stage_messages
 
 # Of which both need to delete.
 _NEEDED = ("public.messages", "public.contacts", "public.chats", "public.trackings")
@@ -67,7 +68,7 @@ def begin(cursor: Cursor[Any], channels: Sequence[Channel]) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
             (f"ventros/channel/{channel.id}",),
         )
-    cursor.execute(read_sql("load/create_staging.sql"))
+    stage_messages(cursor)
     cursor.execute(read_sql("removing/create_removed.sql"))
 
 
@@ -85,11 +86,11 @@ def delete_messages(cursor: Cursor[Any]) -> int:
 def cut_sessions(cursor: Cursor[Any], channels: Sequence[Channel], run_id: str) -> None:
     """Cut the sessions of the contacts of `concerned` anew, channel by channel."""
     for channel in channels:
-        cursor.execute("TRUNCATE touched_contacts, planned_sessions")
+        cursor.execute("TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions")
         cursor.execute(read_sql("removing/touch_concerned.sql"))
         values = load_values(channel, run_id)
         for name in (
-            "plan_sessions",
+            *PLAN_SESSIONS,
             "upsert_sessions",
             "move_messages",
             "delete_sessions",

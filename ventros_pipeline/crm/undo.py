@@ -78,7 +78,7 @@ _MOVE_BACK = sql.SQL(
         FROM history_sync.merged_rows AS r
         INNER JOIN history_sync.merges AS m USING (merge_id)
         WHERE r.relation = %(relation)s AND m.run_id <> %(run_id)s::uuid
-          AND m.undone_at IN (SELECT written_at FROM moments)
+          AND m.undone_at IN (SELECT written_at FROM run_moments)
     ) AS moved
     WHERE t.id = moved.row_id AND t.contact_id = moved.is_with
     """
@@ -93,12 +93,12 @@ _FOREIGN_ROWS = sql.SQL(
 _OWN_ROWS = {
     "contact_custom_fields": (
         "SELECT f.id FROM public.contact_custom_fields AS f INNER JOIN departed USING (contact_id)"
-        " INNER JOIN moments ON moments.written_at = f.created_at"
+        " INNER JOIN run_moments ON run_moments.written_at = f.created_at"
     ),
     "contact_pipeline_statuses": (
         "SELECT s.id FROM public.contact_pipeline_statuses AS s"
         " INNER JOIN departed USING (contact_id)"
-        " INNER JOIN moments ON moments.written_at = s.created_at"
+        " INNER JOIN run_moments ON run_moments.written_at = s.created_at"
     ),
     "trackings": (
         "SELECT t.id FROM public.trackings AS t INNER JOIN departed USING (contact_id)"

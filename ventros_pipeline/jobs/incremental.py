@@ -12,11 +12,11 @@ from pydantic import Field
 
 from ventros_pipeline.crm import sync
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove, prove_times
+from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT, Finding, Proof, prove
 from ventros_pipeline.crm.ledger import COUNTS
-from ventros_pipeline.importer import archived_times
 from ventros_pipeline.metadata import row_count, sample_table
 from ventros_pipeline.partitions import partition_key
+from ventros_pipeline.proving import prove_times_kept
 from ventros_pipeline.resources import Pipeline
 from ventros_pipeline.syncing import Synced
 from ventros_pipeline.syncing import sync as sync_channel
@@ -107,16 +107,11 @@ def _prove(pipeline: Pipeline, channel: Channel, synced: Synced, run_id: str) ->
     days = sorted(synced.changed)
     if not days:
         return []
-    said = archived_times(pipeline.archive, channel.key, days)
     findings: Iterable[tuple[Proof, Finding]] = [
-        *((proof, prove(pipeline.engine, channel, proof, run_id)) for proof in PROOFS),
-        (TIMES_KEPT, prove_times(pipeline.engine, channel, days, said)),
+        *((proof, prove(pipeline.engine, channel, proof, run_id, days)) for proof in PROOFS),
+        (TIMES_KEPT, prove_times_kept(pipeline.engine, pipeline.archive, channel, days)),
     ]
-    return [
-        f"{found.found} times this does not hold: {proof.promise} {proof.repair}"
-        for proof, found in findings
-        if found.found
-    ]
+    return [proof.told(found) for proof, found in findings if found.found]
 
 
 def _line(key: str, synced: Synced) -> dict[str, Any]:

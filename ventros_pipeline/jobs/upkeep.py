@@ -19,7 +19,6 @@ from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.jobs.people import IDENTITY_SWEEP
 from ventros_pipeline.metadata import report_metadata, sample_table
 from ventros_pipeline.proving import prove_channel
-from ventros_pipeline.report import report_of
 from ventros_pipeline.resources import Pipeline
 
 NIGHTLY_CHECKS = "nightly_checks"
@@ -44,14 +43,14 @@ def prove_channels(pipeline: Pipeline) -> Iterator[dg.AssetMaterialization | dg.
     for channel in ledger.imported_channels(pipeline.engine):
         try:
             proved = prove_channel(pipeline.engine, pipeline.archive, channel)
-            report = report_of(pipeline.engine, channel)
+            report = pipeline.report(channel)
         except Exception as error:  # noqa: BLE001 -- one channel hides no other's findings
             today = [pipeline.now().date()]
             problems.append(str(explained(error, channel.key, today).description))
             continue
         # Yielded, for what is only logged is lost when the op fails.
         yield dg.AssetMaterialization(
-            REPORT, partition=channel.key, metadata=report_metadata([report])
+            REPORT, partition=channel.key, metadata=report_metadata(report)
         )
         table += [_line(channel, proof, finding) for proof, finding in proved]
         problems += [_problem(proof, finding) for proof, finding in proved if finding.found]
@@ -110,10 +109,7 @@ def _line(channel: Channel, proof: Proof, finding: Finding) -> dict[str, Any]:
 
 
 def _problem(proof: Proof, finding: Finding) -> str:
-    return (
-        f"check {proof.name}, channel {finding.channel}: {finding.found} times this does not "
-        f"hold: {proof.promise} {proof.repair}"
-    )
+    return f"check {proof.name}: {proof.told(finding)}"
 
 
 def _drop_quarantine(pipeline: Pipeline, now: datetime) -> int:

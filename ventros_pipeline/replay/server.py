@@ -157,9 +157,13 @@ class _Endpoint:
         return replace(answer, headers=answer.headers | fault.headers)
 
     def _earlier(self, request: Request) -> Answer | None:
-        """Return the answer before, if the offset was another one and nothing else."""
+        """Return the answer before, if the offset was another one and nothing else.
+
+        Who begins anew, at offset 0, gets no page of a reading that ended hours ago.
+        """
         before, answer = self._last.get(request.path, (request, None))
-        is_page = before.query != request.query and _but_offset(before) == _but_offset(request)
+        is_turned = request.query.get("offset", "0") != "0" and before.query != request.query
+        is_page = is_turned and _but_offset(before) == _but_offset(request)
         return answer if is_page else None
 
     async def _answer(

@@ -25,6 +25,9 @@ from ventros_pipeline.partitions import (
 from ventros_pipeline.resources import IMPORT, PLANNED_RANGE, Pipeline
 from ventros_pipeline.sensors import BUDGET_SECONDS, offset_of
 
+# Between two runs of a plan lies one look, so this is what a run costs beyond itself. As often as
+# the daemon looks at its sensors at all; WAHA is asked only once for each plan.
+LOOK_SECONDS = 5
 ENDED = {dg.DagsterRunStatus.SUCCESS: "succeeded"} | dict.fromkeys(
     (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED), "failed"
 )
@@ -32,7 +35,7 @@ ENDED = {dg.DagsterRunStatus.SUCCESS: "succeeded"} | dict.fromkeys(
 
 @dg.sensor(
     job=history_import,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=LOOK_SECONDS,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Imports each channel whose import was turned on, and what is requested over HTTP: "
     "newest days first, one run of a channel at a time, until its plan is done.",

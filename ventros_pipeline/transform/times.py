@@ -48,6 +48,12 @@ class Calendar:
             return self.start
         return datetime.fromtimestamp(int(timestamp), UTC).date()
 
+    def days_of(self, timestamp: pl.Expr) -> pl.Expr:
+        """Return `day_of` of each (Float64, null where WAHA said nothing usable), Date."""
+        is_known = (timestamp >= self.start_second) & (timestamp < self.horizon)
+        second = pl.when(is_known).then(timestamp).cast(pl.Int64)
+        return pl.from_epoch(second, time_unit="s").dt.date().fill_null(self.start)
+
 
 def second_of(day: date) -> int:
     """Return the first second of a UTC day, in epoch seconds."""

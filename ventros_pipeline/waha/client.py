@@ -23,12 +23,14 @@ import httpx
 import msgspec
 import stamina
 
+from ventros_pipeline.logs import Log, log_of
 from ventros_pipeline.waha.courtesy import (
     Breaker,
     Courtesy,
     NoCourtesy,
     NoTurnError,
     RestingError,
+    State,
     server_key,
 )
 from ventros_pipeline.waha.errors import (
@@ -60,6 +62,7 @@ _LISTING_PAGE = 500
 _FLAPS = 3
 _FLAP_SECONDS = 3.0
 _ERROR_BODY = 64 * 1024
+_LOG = log_of("waha")
 _LONGEST_URL = 2048
 
 _SESSION = "/api/sessions/{session}"
@@ -172,6 +175,8 @@ class WahaClient:
         transport: an httpx transport to use instead of the network (tests).
         courtesy: what each try waits for; none lets everything through.
         breaker: what stops asking a session that keeps failing; none always asks.
+        on_breaker: told when the breaker opens or closes.
+        log: what is known of the lines that it writes.
 
     Raises:
         WahaConfigurationError: from any method, when somebody has to change a setting.
@@ -187,6 +192,8 @@ class WahaClient:
         transport: httpx.BaseTransport | None = None,
         courtesy: Courtesy | None = None,
         breaker: Breaker | None = None,
+        on_breaker: Callable[[Breaker, State], None] = lambda breaker, state: None,
+        log: Log = _LOG,
     ) -> None:
         if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", server.base_url):
             raise WahaConfigurationError(
@@ -199,6 +206,8 @@ class WahaClient:
         self.server = server
         self._courtesy = courtesy or NoCourtesy()
         self._breaker = breaker
+        self._on_breaker = on_breaker
+        self._log = log
         self._key = server_key(server.base_url)
         self._lock = threading.Lock()
         self._flaps: int | None = None
@@ -497,13 +506,27 @@ class WahaClient:
             wait_max=20.0,
             wait_jitter=1.0,
         )
+        failed: list[tuple[WahaError, float]] = []
         for attempt in retrying:
-            with attempt, self._watched(endpoint), self._courtesy.turn(self._key):
+            if failed:
+                self._tell_retry(endpoint, attempt.num, *failed.pop())
+            with attempt, _kept(failed), self._watched(endpoint), self._courtesy.turn(self._key):
                 body = self._once(endpoint, path, params, retry=attempt.num > 1, slow=slow)
                 answer = parse(body, endpoint)
                 self._flaps = 0
                 return answer
         raise AssertionError("stamina either returns or raises")
+
+    def _tell_retry(self, endpoint: str, number: int, error: WahaError, failed_at: float) -> None:
+        self._log.info(
+            "retry",
+            endpoint=endpoint,
+            attempt=number,
+            attempts=self.server.attempts,
+            status=error.status,
+            error=type(error).__name__,
+            waited=time.monotonic() - failed_at,
+        )
 
     def _worth_another_try(self, error: Exception) -> bool | float:
         if isinstance(error, WahaNotReadyError):
@@ -547,7 +570,15 @@ class WahaClient:
             failed = False
             raise
         finally:
-            self._breaker.record(failed=failed)
+            if (changed := self._breaker.record(failed=failed)) is not None:
+                self._tell_breaker(self._breaker, changed)
+
+    def _tell_breaker(self, breaker: Breaker, changed: State) -> None:
+        if changed is State.OPEN:
+            self._log.warning("breaker opened", rest=breaker.rest)
+        else:
+            self._log.info("breaker closed")
+        self._on_breaker(breaker, changed)
 
     def _once(self, endpoint: str, path: str, params: Params, *, retry: bool, slow: bool) -> bytes:
         started, received = time.monotonic(), 0
@@ -611,6 +642,16 @@ class WahaClient:
                 bytes=was.bytes + received,
                 seconds=was.seconds + seconds,
             )
+
+
+@contextmanager
+def _kept(failed: list[tuple[WahaError, float]]) -> Iterator[None]:
+    """Keep what a try failed with, and when, for whoever tries again."""
+    try:
+        yield
+    except WahaError as error:
+        failed.append((error, time.monotonic()))
+        raise
 
 
 def _headers(api_key: str) -> dict[str, str]:

@@ -245,7 +245,7 @@ def unwrap(message: Json) -> tuple[str | None, Any, list[str]]:
         The content key (None if there is no content), the content, and the wrappers on the way.
     """
     wrappers: list[str] = []
-    while len(wrappers) < 16:
+    while len(wrappers) < 16 and not WRAPPERS.isdisjoint(message):
         wrapper = next((key for key in message if key in WRAPPERS), None)
         inner = object_of(message.get(wrapper)).get("message") if wrapper else None
         if wrapper is None or (not isinstance(inner, dict) and wrapper.startswith("pollCreation")):

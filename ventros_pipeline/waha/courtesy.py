@@ -158,20 +158,23 @@ class Breaker:
             retry_after=left,
         )
 
-    def record(self, *, failed: bool) -> None:
-        """Count the outcome of a request that was admitted."""
+    def record(self, *, failed: bool) -> State | None:
+        """Count the outcome of a request that was admitted; return what it opened or closed to."""
         with self._lock:
             if self._opened is not None:
-                if self._trying:
-                    self._trying = False
-                    self._outcomes.clear()
-                    self._opened = self.clock() if failed else None
-                # Else it is what came of a request that was let through before it opened.
-                return
+                if not self._trying:
+                    # What came of a request that was let through before it opened.
+                    return None
+                self._trying = False
+                self._outcomes.clear()
+                self._opened = self.clock() if failed else None
+                return State.OPEN if failed else State.CLOSED
             self._outcomes.append(failed)
             count = len(self._outcomes)
-            if count >= self.minimum and sum(self._outcomes) > self.threshold * count:
-                self._opened = self.clock()
+            if count < self.minimum or sum(self._outcomes) <= self.threshold * count:
+                return None
+            self._opened = self.clock()
+            return State.OPEN
 
     def _state(self) -> State:
         if self._opened is None:

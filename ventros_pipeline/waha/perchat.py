@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ventros_pipeline.ahead import side_by_side
 from ventros_pipeline.waha.client import WahaClient
 from ventros_pipeline.waha.pages import (
     DAY,
@@ -35,7 +37,7 @@ from ventros_pipeline.waha.pages import (
     is_cut,
     placed,
     roomy,
-    timestamp_of,
+    timestamps_of,
 )
 
 # Pages of a chat are this many times larger than windows' pages: each of them costs the engine a
@@ -68,11 +70,13 @@ class ChatReader:
         page_size: rows of a window's page; a chat's page is four times as large, or larger.
         bounded: the engine ends its walk at `gte` (WEBJS).
         notes: see `Reader`.
+        at_once: chats that are asked for at one time; what the server bears is the client's matter.
     """
 
     page_size: int
     bounded: bool
     notes: Sequence[str] = ()
+    at_once: int = 1
 
     @property
     def ranges_are_cheap(self) -> bool:
@@ -110,7 +114,12 @@ class ChatReader:
         if chats is not None and not chats:
             return
         for rows in self._read_chats(client, start, end, chats, whole=outside is not None):
-            wanted = [row for row in rows if _wanted(row, start, end, outside)]
+            times = timestamps_of(rows)
+            wanted = [
+                row
+                for row, time in zip(rows, times, strict=True)
+                if _wanted(time, start, end, outside)
+            ]
             if wanted:
                 yield Page(wanted, start)
         yield Page([], end)
@@ -137,18 +146,36 @@ class ChatReader:
         whole: bool,
     ) -> Iterator[list[bytes]]:
         cuts = _Cuts()
-        for chat, last in _listed(client) if chats is None else _given(chats):
-            if not whole and last is not None and last < start:
-                continue
-            ask = partial(client.messages, chat, order="desc", slow=True)
-            if whole:
-                # A chat that does not fit is asked again, larger: no server is spared by less.
-                yield from self._grown(ask, max(self._full, _TRUSTED), None, cuts)
-            elif self.bounded:
-                yield from self._grown(partial(ask, gte=start, lte=end), self._full, None, cuts)
-            else:
-                yield from self._grown(ask, self._guess(last, start, end), start, cuts)
+        walks = [
+            self._walk(client, chat, last, start, end, whole=whole)
+            for chat, last in (_listed(client) if chats is None else _given(chats))
+            if whole or last is None or last >= start
+        ]
+        # Each walk's first page; where the server is known to cut pages, they are turned instead.
+        calls = (walk.begin if cuts.cap is None else list for walk in walks)
+        beforehand = self.at_once if self.at_once > 1 else 0
+        with closing(side_by_side(calls, workers=self.at_once, most=beforehand)) as firsts:
+            for walk, first in zip(walks, firsts, strict=True):
+                yield from self._grown(walk, first, cuts)
         yield from cuts.settled()
+
+    def _walk(
+        self,
+        client: WahaClient,
+        chat: str,
+        last: float | None,
+        start: int,
+        end: int,
+        *,
+        whole: bool,
+    ) -> _Walk:
+        ask = partial(client.messages, chat, order="desc", slow=True)
+        if whole:
+            # A chat that does not fit is asked again, larger: no server is spared by less.
+            return _Walk(ask, max(self._full, _TRUSTED), None)
+        if self.bounded:
+            return _Walk(partial(ask, gte=start, lte=end), self._full, None)
+        return _Walk(ask, self._guess(last, start, end), start)
 
     def _guess(self, last: float | None, start: int, end: int) -> int:
         """Return how many newest rows of a chat likely reach back to `start`."""
@@ -157,32 +184,33 @@ class ChatReader:
         days = math.ceil((last - start) / DAY) + 1
         return min(max(days * _ROWS_PER_DAY, _SMALLEST_GUESS), self._full)
 
-    def _grown(self, ask: Ask, limit: int, start: int | None, cuts: _Cuts) -> Iterator[list[bytes]]:
+    def _grown(
+        self, walk: _Walk, first: Callable[[], list[bytes]], cuts: _Cuts
+    ) -> Iterator[list[bytes]]:
         """Yield the newest rows, those not yielded before, asking for more until they are enough.
 
         Args:
-            ask: a request of the chat, without limit and offset.
-            limit: of the first request.
-            start: a reading without bounds ends when it is past this second; None reads it all.
+            first: waits for the walk's first page.
             cuts: what this reading knows of the server's own page size; it may yield rows of
                 earlier chats as well.
         """
         seen: set[bytes] = set()
-        before = -1
+        before, limit, get = -1, walk.limit, first
         while cuts.cap is None and limit <= WIDEST:
             # A row that is sent twice must not make a cut page look longer than other cut ones.
-            rows = list(dict.fromkeys(ask(limit=limit)))
+            rows = list(dict.fromkeys(get()))
             yield _fresh(rows, seen)
-            if _past(rows, start):
+            if _past(rows, walk.start):
                 return
             if len(rows) >= limit:
                 cuts.saw(len(rows))
             elif self._reaches_the_end(len(rows), before, limit):
-                yield from cuts.doubted(_Ended(ask, limit, rows, start, seen))
+                yield from cuts.doubted(_Ended(walk.ask, limit, rows, walk.start, seen))
                 return
             before = len(rows)
             limit = max(self._full, limit * _GROWTH, 0 if self.bounded else _TRUSTED)
-        yield from _turned(ask, cuts.cap or WIDEST, start, seen)
+            get = partial(walk.ask, limit=limit)
+        yield from _turned(walk.ask, cuts.cap or WIDEST, walk.start, seen)
 
     def _reaches_the_end(self, count: int, before: int, limit: int) -> bool:
         """Say whether a page that is not full looks as if nothing were behind it.
@@ -194,6 +222,24 @@ class ChatReader:
         if self.bounded:
             return True
         return limit >= _TRUSTED and (count == before or roomy(count, limit))
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """How one chat is read.
+
+    Attributes:
+        ask: a request of the chat, without limit and offset.
+        limit: of the first request.
+        start: a reading without bounds ends when it is past this second; None reads it all.
+    """
+
+    ask: Ask
+    limit: int
+    start: int | None
+
+    def begin(self) -> list[bytes]:
+        return self.ask(limit=self.limit)
 
 
 @dataclass(frozen=True)
@@ -289,9 +335,8 @@ def _past(rows: Sequence[bytes], start: int | None) -> bool:
     return older > 0 and older * _DISPLACED >= len(rows)
 
 
-def _wanted(row: bytes, start: int, end: int, outside: tuple[int, int] | None) -> bool:
+def _wanted(time: float | None, start: int, end: int, outside: tuple[int, int] | None) -> bool:
     """Say whether a row is of the range, or without a time, or outside of all days if asked for."""
-    time = timestamp_of(row)
     if time is None or start <= time < end:
         return True
     return outside is not None and not outside[0] <= time < outside[1]

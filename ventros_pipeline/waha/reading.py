@@ -44,24 +44,26 @@ _REFUSALS = (400, 404, 501)
 _SAMPLE = 50
 
 
-def choose_reader(probe: Probe, *, page_size: int) -> Reader:
+def choose_reader(probe: Probe, *, page_size: int, at_once: int = 1) -> Reader:
     """Return the strategy for this server.
 
     Args:
         probe: what the server said it is.
         page_size: rows asked for in one request.
+        at_once: chats that may be asked for at one time, where they are read one by one.
 
     Raises:
         WahaUnsupportedError: this release cannot read the engine.
     """
     match probe.engine:
         case Engine.NOWEB | Engine.GOWS:
-            return AnyAgeReader(page_size)
+            return AnyAgeReader(page_size, at_once)
         case Engine.WEBJS | Engine.WPP:
             notes = [_UNLISTED.format(engine=probe.engine.value)]
             if probe.engine is Engine.WEBJS and () < probe.version_tuple < (2026, 7, 1):
                 notes.append(_RENAMED)
-            return ChatReader(page_size, bounded=probe.engine is Engine.WEBJS, notes=notes)
+            bounded = probe.engine is Engine.WEBJS
+            return ChatReader(page_size, bounded=bounded, notes=notes, at_once=at_once)
     raise WahaUnsupportedError(
         "The engine of this WAHA server is not known to this release, which reads NOWEB, GOWS, "
         f"WEBJS and WPP ({probe.engine.value}). Set WHATSAPP_DEFAULT_ENGINE to one of them, or "
@@ -82,6 +84,7 @@ class AnyAgeReader:
     """
 
     page_size: int
+    at_once: int = 1
     _windows: WindowReader = field(init=False)
     _chats: ChatReader | None = field(default=None, init=False)
     _all_works: bool = field(default=False, init=False)
@@ -166,7 +169,8 @@ class AnyAgeReader:
         if not isinstance(error, WahaUnsupportedError) and error.status not in _REFUSALS:
             raise error
         why = f"HTTP {error.status}" if error.status else "it ignores what it is asked"
-        self._chats = ChatReader(self.page_size, bounded=False, notes=[_FELL_BACK.format(why=why)])
+        notes = [_FELL_BACK.format(why=why)]
+        self._chats = ChatReader(self.page_size, bounded=False, notes=notes, at_once=self.at_once)
 
 
 def _later(rows: Sequence[bytes], second: int) -> bool:

@@ -15,7 +15,8 @@ from ventros_pipeline.waha.jsontext import value_end
 # must be bare: inside a string every quote has a backslash before it, and a quote that closes a
 # string is never followed by a letter, so text that talks about "mediaKey" cannot match.
 _SECRET = re.compile(
-    rb'[{,]\s*"(?:media_?key|message_?secret|jpeg_?thumbnail|png_?thumbnail|thumbnail)"\s*:\s*+'
+    # To begin with one quote and one letter takes half the time of beginning with `[{,]\s*`.
+    rb'"(?=[mjpt])(?:media_?key|message_?secret|jpeg_?thumbnail|png_?thumbnail|thumbnail)"\s*:\s*+'
     rb"(?!null[\s,}])",
     re.IGNORECASE,
 )
@@ -35,14 +36,22 @@ def strip_secrets(raw: bytes) -> bytes:
     Returns:
         The same text without secrets.
     """
-    match = _SECRET.search(raw)
-    if match is None:
-        return raw
     parts: list[bytes] = []
     kept = 0
-    while match is not None:
+    while match := _next_secret(raw, kept):
         parts += (raw[kept : match.end()], b"null")
         kept = value_end(raw, match.end())
-        match = _SECRET.search(raw, kept)
+    if not parts:
+        return raw
     parts.append(raw[kept:])
     return b"".join(parts)
+
+
+def _next_secret(raw: bytes, start: int) -> re.Match[bytes] | None:
+    for match in _SECRET.finditer(raw, start):
+        before = match.start() - 1
+        while raw[before : before + 1].isspace():
+            before -= 1
+        if raw[before : before + 1] in (b"{", b","):
+            return match
+    return None

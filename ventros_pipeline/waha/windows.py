@@ -35,6 +35,7 @@ from ventros_pipeline.waha.pages import (
     roomy,
     second_of_row,
     timestamp_of,
+    timestamps_of,
 )
 
 # A window is asked to hold about two pages: a full page wastes no request, and the rows that do not
@@ -253,8 +254,7 @@ class _Walk:
         fresh: list[bytes] = []
         last: int | None = None
         outside = 0
-        for row in rows:
-            time = timestamp_of(row)
+        for row, time in zip(rows, timestamps_of(rows), strict=True):
             if time is None:
                 if row not in self.odd:
                     self.odd.add(row)
@@ -379,7 +379,7 @@ def _window(
 ) -> Iterator[list[bytes]]:
     """Yield a window whose order means nothing, read whole; few rows are expected in it."""
     for rows in _whole(partial(client.messages, chat, gte=gte, lte=lte), _CONFIRM):
-        times = [time for row in rows if (time := timestamp_of(row)) is not None]
+        times = [time for time in timestamps_of(rows) if time is not None]
         many = not roomy(len(rows), _CONFIRM)
         if many and not any(_within(time, gte, lte) for time in times):
             # A server that knows no filters would give its whole account for each window.

@@ -29,6 +29,7 @@ from ventros_pipeline_tests.api.test_webhooks import TEXT_MESSAGE, Webhook, enve
 from ventros_pipeline_tests.crm.test_existing_crm import owner, run_script, security
 
 __all__ = ["owner"]
+METRICS_TOKEN = "a token of the tests"
 DONA = UUID("00000000-0000-0000-0000-00000000aa01")
 
 
@@ -67,7 +68,7 @@ def test_the_whole_api_works_as_the_role_that_serves(
     crm: Office, server_role: Engine, channel: Channel
 ) -> None:
     serving = Office(server_role)
-    with serving.client("owner") as client:
+    with serving.client("owner", metrics_token=METRICS_TOKEN) as client:
         assert client.get("/ready").status_code == 200
         assert client.post(import_url(channel, "import-history")).status_code == 202
         problem(client.post(import_url(channel, "import-history")), 409, "busy")
@@ -75,6 +76,8 @@ def test_the_whole_api_works_as_the_role_that_serves(
         assert said["progress"]["ranges"][0]["state"] == "waiting"
         assert client.post(import_url(channel, "cancel")).status_code == 202
         assert client.post(import_url(channel, "import-history")).status_code == 202
+        metrics = client.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+        assert f'ventros_import_ranges{{channel="{channel.key}",state="waiting"}}' in metrics.text
         webhook = Webhook.of(channel, envelope("message.any", TEXT_MESSAGE))
         assert [webhook.send(client).status_code for _ in range(2)] == [202, 200]
     assert len(plans.open_plans(crm.engine)) == 1
@@ -94,7 +97,8 @@ FORBIDDEN = (
     "UPDATE project_members SET role = 'admin'",
     "SELECT text FROM messages",
     "SELECT name FROM contacts",
-    "SELECT * FROM history_sync.quarantine",
+    "SELECT payload FROM history_sync.quarantine",
+    "UPDATE history_sync.channel_totals SET inserted = 0",
     "SELECT content FROM notes",
     "UPDATE channels SET config = '{}'",
     "UPDATE channels SET history_import_enabled = true",
@@ -142,6 +146,7 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         "VENTROS_DATABASE_URL": libpq_url(server_role.url),
         "VENTROS_WEBHOOK_HMAC_KEY": WEBHOOK_KEY,
         "VENTROS_API_START_RATE": "2",
+        "VENTROS_LOG_FORMAT": "json",
     }
     command = [str(Path(sys.executable).with_name("ventros")), "serve", "--port", "0", "--json"]
     process = subprocess.Popen(
@@ -170,6 +175,10 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
     assert process.returncode in (0, -signal.SIGTERM)
-    assert "/import-history: 202 in " in said
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    requests = {(line["route"], line["status"]) for line in lines if line["event"] == "request"}
+    assert ("/api/v1/crm/channels/{channel_id}/import-history", 202) in requests
+    [refused] = [line for line in lines if line["event"] == "webhook refused"]
+    assert (refused["channel"], refused["reason"]) == (channel.key, "unauthenticated")
     assert "key of owner" not in said
     assert "Traceback" not in said

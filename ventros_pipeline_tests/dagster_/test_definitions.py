@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from typing import Any
 
 import dagster as dg
+import pytest
+import typer
+from sqlalchemy import Engine
 
+from ventros_pipeline.cli.app import app
 from ventros_pipeline.crm.checks import PROOFS, TIMES_KEPT
+from ventros_pipeline.metadata import DIRECTORY
 from ventros_pipeline.partitions import CHANNEL, DATE, RANGE_END, RANGE_START, repair_range
 
 ASSETS = {
@@ -107,6 +114,38 @@ def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
         assert node.description
         assert node.owners
         assert node.kinds
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_every_asset_teaches_when_to_run_it_and_what_to_do_when_it_fails(
+    defs: dg.Definitions, name: str
+) -> None:
+    node = defs.resolve_asset_graph().get(dg.AssetKey(name))
+    said = node.description or ""
+    for heading in ("When to materialise it", "What its figures mean", "When it fails"):
+        assert f"**{heading}" in said
+    for command in re.findall(r"`ventros (\w+)", said):
+        assert command in typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_columns_are_described_and_come_from_columns_that_exist(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    columns = {}
+    for name in ("channel_directory", "raw_messages", "crm_messages"):
+        schema: Any = graph.get(dg.AssetKey(name)).metadata["dagster/column_schema"].value
+        assert [column.name for column in schema.columns if not column.description] == []
+        columns[name] = {column.name for column in schema.columns}
+    lineage: Any = graph.get(dg.AssetKey("crm_messages")).metadata["dagster/column_lineage"].value
+    assert lineage.deps_by_column.keys() <= columns["crm_messages"]
+    for sources in lineage.deps_by_column.values():
+        for source in sources:
+            assert source.column_name in columns[source.asset_key.to_user_string()]
+
+
+def test_the_directory_has_the_columns_that_its_page_shows(engine: Engine) -> None:
+    with engine.connect() as connection:
+        result = connection.exec_driver_sql("SELECT * FROM history_sync.directory")
+        assert set(result.keys()) == {"channel_id", "listed_at", *DIRECTORY}
 
 
 def test_a_range_run_that_a_job_backfill_launched_covers_its_range() -> None:

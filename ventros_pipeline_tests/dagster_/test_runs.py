@@ -159,7 +159,7 @@ def test_a_planted_duplicate_fails_the_run_through_its_check(
     rows = {str(row["id"]) for row in house.rows(STANZA_A)}
     assert len(rows) == 2
 
-    result = house.materialize((0, "2026-06-03"))
+    result = house.materialize((0, "2026-06-02"))
 
     assert not result.success
     [failed] = [e for e in result.get_asset_check_evaluations() if e.check_name == check]
@@ -225,7 +225,12 @@ def test_the_report_says_that_the_balance_closes(house: House) -> None:
     metadata: Any = result.asset_materializations_for_node("import_report")[0].metadata
     assert metadata["balance_closes"].value is True
     assert metadata["messages"].value == 4
-    assert "**4 of 4 messages of WAHA are in the CRM**" in metadata["report"].value
+    assert (metadata["people"].value, metadata["sessions"].value) == (1, 3)
+    assert metadata["complete"].value == 0
+    assert metadata["days_missing"].value > 0
+    assert metadata["verdict"].value in metadata["report"].value.replace("\\", "")
+    assert metadata["next_command"].value.startswith(f"ventros import {house.channels[0].key} ")
+    assert "](data:image/svg+xml;base64," in metadata["report"].value
     assert metadata["identity_precision"].value == 1.0
     assert metadata["identity_recall"].value >= 0.98
     assert metadata["identity_pairs"].value >= 300

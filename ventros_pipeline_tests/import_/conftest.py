@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from ventros_pipeline import logs
 from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.demo import BUNDLED_ACCOUNT
@@ -80,10 +83,25 @@ def empty_world(
 
 
 @pytest.fixture(scope="session")
-def imported_a(empty_world: MakeWorld, replayed_a: ReplayServer, now_a: datetime) -> World:
+def log_of_a() -> io.StringIO:
+    """What was logged while `imported_a` was imported, from DEBUG on, as JSON lines."""
+    return io.StringIO()
+
+
+@pytest.fixture(scope="session")
+def imported_a(
+    empty_world: MakeWorld, replayed_a: ReplayServer, now_a: datetime, log_of_a: io.StringIO
+) -> World:
     """Account A with groups, imported once. Tests only read it."""
-    world = empty_world(replayed_a.url, start=START_A, now=now_a)
-    world.import_days()
+    root = logging.getLogger()
+    level, handler = root.level, logs.configure("json", "DEBUG", log_of_a)
+    root.setLevel(logging.DEBUG)
+    try:
+        world = empty_world(replayed_a.url, start=START_A, now=now_a)
+        world.import_days()
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
     return world
 
 

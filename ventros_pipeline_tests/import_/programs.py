@@ -485,7 +485,14 @@ class Crm:
         found: dict[str, Any] = {}
         for channel in self.channels:
             for proof in PROOFS:
-                known = {"channel_id": channel.id, "project_id": channel.project_id, "run_id": None}
+                known = {
+                    "channel_id": channel.id,
+                    "project_id": channel.project_id,
+                    "run_id": None,
+                    "days": None,
+                    "since": None,
+                    "until": None,
+                }
                 if violations := self.query(read_sql(proof.statement), **known):
                     found[proof.name] = violations
         # Of all runs, where the proof asks for one.

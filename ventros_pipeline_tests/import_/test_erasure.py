@@ -132,6 +132,15 @@ def ana(world: World, replay: Serve, tmp_path: Path) -> World:
         "VALUES (:channel, 'h', 'message.any', 'ANA1')",
         channel=world.channel.id,
     )
+    # A row that came in after it could not be read; its name ends in a stanza id of digits alone.
+    world.execute(
+        "INSERT INTO history_sync.quarantine (channel_id, row_hash, day, reason, payload, "
+        "first_run, last_run, resolved_at, became) VALUES (:channel, :name, "
+        "'2026-06-02', 'no_id', '', :run, :run, now(), 'inserted')",
+        channel=world.channel.id,
+        name=f"false_{GROUP}_300000000001_{LID}@lid",
+        run=world.run_ids[-1],
+    )
     sha256 = MediaStore(world.archive.media).put(SECRET.encode())
     world.execute(
         "INSERT INTO history_sync.media (message_id, channel_id, state, sha256) "
@@ -192,7 +201,7 @@ def test_nothing_of_an_erased_person_is_left_and_nothing_brings_her_back(ana: Wo
     counts = erase(ana)
     assert traces(ana) == []
     assert counts["messages"] == 5
-    assert counts["quarantine"] == 2
+    assert counts["quarantine"] == 3
     assert counts["media_files"] == 1
     # What others wrote is there, without her.
     assert texts(ana) == ["pitanga um", "pitanga dois @0", "pitanga tres", "pitanga quatro"]

@@ -109,6 +109,39 @@ def test_a_row_that_slips_in_behind_an_import_takes_the_place_of_ours_at_the_nex
     world.assert_proved()
 
 
+def test_a_row_is_seen_when_its_transaction_ends_however_many_loads_that_takes(
+    world: World, talking: ReplayServer
+) -> None:
+    url = world.engine.url.render_as_string(hide_password=False)
+    writer = LiveWriter(url, world.channel, (), 0)
+    with psycopg.connect(libpq_url(url)) as connection:
+        writer.store(connection, Delivery("3EB0000A", "5511980000001", MORNING, False, "oi"))
+        for minutes in (1, 2):
+            world.import_days(world.days[-3:], now=world.now + timedelta(minutes=minutes))
+            # As if the load had been an hour later.
+            world.execute(
+                "UPDATE history_sync.live_looks SET looked_at = now() + interval '1 hour'"
+            )
+            assert len(live(world)) == 4
+    assert len(live(world)) == 5
+    world.import_days(world.days[-3:], now=world.now + timedelta(minutes=3))
+    assert len(live(world)) == 4
+    world.assert_proved()
+
+
+def test_what_no_load_could_see_as_new_is_found_within_a_day(
+    world: World, talking: ReplayServer
+) -> None:
+    world.import_days(world.days[-3:])
+    deliver(world, "3EB0000A", "5511980000001")
+    world.execute("UPDATE messages SET created_at = '2020-01-01', updated_at = '2020-01-01'")
+    world.import_days(world.days[-3:], now=world.now + LATER)
+    assert len(live(world)) == 5
+    world.execute("UPDATE history_sync.live_looks SET whole_at = now() - interval '25 hours'")
+    world.import_days(world.days[-3:], now=world.now + 2 * LATER)
+    assert len(live(world)) == 4
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_row_that_was_there_before_is_adopted(
     spelling: str, world: World, replay: Serve, tmp_path: Path

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.times import Calendar
 from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline_tests.import_.cutting import badly_cut
+from ventros_pipeline_tests.import_.test_revokes import mark_of
 from ventros_pipeline_tests.import_.world import (
     NOW,
     START,
@@ -211,6 +214,49 @@ def test_a_window_takes_as_many_statements_however_many_days_and_rows_it_has(
             list(world.importer().load_days(found))
         sent.append(counted)
     assert sent[0] == sent[1]
+
+
+def test_sessions_are_cut_around_what_a_load_brings_as_if_all_had_been_cut_anew(
+    world: World,
+) -> None:
+    """One conversation in windows of any order, beside sessions of the CRM that open and grow."""
+    random = Random(7)  # noqa: S311 -- no secret
+    load(world, archive(world, said("0", "01 10:00")))
+    sent: list[dict[str, Any]] = []
+    for number in range(1, 50):
+        rows = [
+            said(
+                f"{number}-{n}",
+                f"{random.randint(1, 3):02} {random.randint(0, 11):02}:{random.randint(0, 59):02}",
+                from_me=random.random() < 0.5,
+            )
+            for n in range(random.randint(1, 4))
+        ]
+        sent += rows
+        if random.random() < 0.3:
+            row = random.choice(sent)
+            rows.append(edited(row, "de novo", row["timestamp"] + random.randint(1, 90_000)))
+        if random.random() < 0.2:
+            rows.append(
+                mark_of(random.choice(sent), at(f"2026-06-{random.randint(1, 3):02} 09:00"))
+            )
+        if random.random() < 0.2:
+            world.execute(
+                "INSERT INTO sessions (contact_id, tenant_id, started_at, last_activity_at) "
+                "SELECT id, tenant_id, t, t FROM contacts, "
+                "(SELECT timestamp + interval '25 minutes' AS t FROM messages "
+                "ORDER BY md5(id::text || :number) LIMIT 1) AS near",
+                number=str(number),
+            )
+        if random.random() < 0.2:
+            world.execute(
+                "UPDATE sessions SET last_activity_at = last_activity_at + interval '20 minutes' "
+                "WHERE id NOT IN (SELECT session_id FROM history_sync.sessions)"
+            )
+        load(world, archive(world, *rows, minute=number))
+        assert not badly_cut(world.engine, world.channel), number
+    assert world.value("SELECT count(*) FROM sessions") > 20
+    world.assert_proved()
 
 
 # -- what a load remembers does not outlive what it is about --------------------------------------

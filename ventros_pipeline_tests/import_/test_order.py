@@ -25,7 +25,7 @@ from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.import_ import killed_process
 from ventros_pipeline_tests.import_.conftest import START_A
-from ventros_pipeline_tests.import_.world import World, days_between, new_world
+from ventros_pipeline_tests.import_.world import World, content, days_between, new_world
 
 DAYS = days_between(date(2026, 9, 1), date(2026, 9, 20))
 PATIENCE = 60.0
@@ -57,31 +57,6 @@ def copies(
             return World(engine, tmp_path_factory.mktemp("home"), channel, START_A, now_a)
 
         yield copy
-
-
-def content(world: World) -> dict[str, list[dict[str, Any]]]:
-    """Return the CRM's rows, whole, but for the columns that say when a row was written.
-
-    `created_at` and `updated_at` are the moment of the import, not of the message; a chat says the
-    same of its contact under `joined_at`. `version` of contacts and chats counts writes, and their
-    last message comes with every day; a session's counts what it has absorbed.
-    """
-    keep = "to_jsonb(t) - 'created_at' - 'updated_at'"
-    found = {
-        table: world.rows(f"SELECT id, ({keep})::text AS row FROM {table} AS t ORDER BY id")
-        for table in ("messages", "sessions", "agent_sessions", "contact_custom_fields")
-    }
-    keep += " - 'version'"
-    found["contacts"] = world.rows(
-        f"SELECT id, ({keep})::text AS row FROM contacts AS t ORDER BY id"
-    )
-    chat = f"({keep} || jsonb_build_object('participants', participants #- '{{0,joined_at}}'))"
-    found["chats"] = world.rows(f"SELECT id, {chat}::text AS row FROM chats AS t ORDER BY id")
-    keys = "to_jsonb(t) - 'inserted_by_run' - 'changed_by_run'"
-    found["keys"] = world.rows(
-        f"SELECT message_id, ({keys})::text AS row FROM history_sync.message_keys AS t ORDER BY 1"
-    )
-    return found
 
 
 @pytest.fixture(scope="module")

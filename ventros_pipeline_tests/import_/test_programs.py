@@ -35,6 +35,7 @@ from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.crm.merging import Settled
 from ventros_pipeline_tests.conftest import fresh_database
+from ventros_pipeline_tests.import_.cutting import badly_cut
 from ventros_pipeline_tests.import_.programs import (
     ADDRESSES,
     DAYS,
@@ -314,6 +315,8 @@ class Programs(RuleBasedStateMachine):
         contacts = self.crm.contacts()
         check_contacts(contacts, self.truth, people)
         check_messages(self, self.crm.rows(), contacts, people)
+        for channel in self.crm.channels:
+            assert not badly_cut(self.crm.engine, channel)
 
     def teardown(self) -> None:
         if sys.exc_info()[0] is None:

@@ -70,6 +70,10 @@ def broken(world: World) -> dict[str, int]:
     days = world.days
     said = archived_times(world.archive, world.channel.key, days)
     findings = {p.name: prove(world.engine, world.channel, p, world.run_ids[-1]) for p in PROOFS}
+    of_days = {
+        p.name: prove(world.engine, world.channel, p, world.run_ids[-1], days) for p in PROOFS
+    }
+    assert of_days == findings
     findings[TIMES_KEPT.name] = prove_times(world.engine, world.channel, days, said)
     for finding in findings.values():
         assert len(finding.sample) == min(finding.found, 20)

@@ -23,6 +23,7 @@ from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.crm.undo import UndoError, Undone, undo_run
 from ventros_pipeline_tests.conftest import fresh_database
+from ventros_pipeline_tests.import_.cutting import badly_cut
 from ventros_pipeline_tests.import_.programs import DAYS, STANZAS, Crm, Live, Seen
 from ventros_pipeline_tests.import_.test_programs import seen
 
@@ -158,6 +159,7 @@ def test_undoing_gives_back_the_state_before_and_loading_again_the_state_after(
     assert undone == promised
     assert_same(state_of(crm), after_first, "undone")
     assert not crm.findings()
+    assert not [cut for channel in crm.channels for cut in badly_cut(crm.engine, channel)]
 
     run_over(crm, [])
     assert_same(unborn(state_of(crm)), unborn(after_both), "loaded again")

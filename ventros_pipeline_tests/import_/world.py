@@ -131,6 +131,34 @@ def new_world(
     return World(engine, home, channel, start, now)
 
 
+# -- what an import leaves ---------------------------------------------------------------------
+
+
+def content(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Return the CRM's rows, whole, but for the columns that say when a row was written.
+
+    `created_at` and `updated_at` are the moment of the import, not of the message; a chat says the
+    same of its contact under `joined_at`. `version` of contacts and chats counts writes, and their
+    last message comes with every day; a session's counts what it has absorbed.
+    """
+    keep = "to_jsonb(t) - 'created_at' - 'updated_at'"
+    found = {
+        table: world.rows(f"SELECT id, ({keep})::text AS row FROM {table} AS t ORDER BY id")
+        for table in ("messages", "sessions", "agent_sessions", "contact_custom_fields")
+    }
+    keep += " - 'version'"
+    found["contacts"] = world.rows(
+        f"SELECT id, ({keep})::text AS row FROM contacts AS t ORDER BY id"
+    )
+    chat = f"({keep} || jsonb_build_object('participants', participants #- '{{0,joined_at}}'))"
+    found["chats"] = world.rows(f"SELECT id, {chat}::text AS row FROM chats AS t ORDER BY id")
+    keys = "to_jsonb(t) - 'inserted_by_run' - 'changed_by_run'"
+    found["keys"] = world.rows(
+        f"SELECT message_id, ({keys})::text AS row FROM history_sync.message_keys AS t ORDER BY 1"
+    )
+    return found
+
+
 # -- accounts by hand ----------------------------------------------------------------------------
 
 

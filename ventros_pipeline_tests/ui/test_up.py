@@ -65,13 +65,23 @@ def database(postgres_server: EmbeddedServer, migrated_template: str) -> Iterato
 
 @pytest.fixture(scope="module")
 def environment(
-    database: Engine, tmp_path_factory: pytest.TempPathFactory
+    database: Engine,
+    postgres_server: EmbeddedServer,
+    dagster_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
-    """The settings of one home, with the demo's account replayed and added as a channel."""
-    with ReplayServer(BUNDLED_ACCOUNT, api_key=KEY) as waha:
+    """The settings of one home, with the demo's account replayed and added as a channel.
+
+    Dagster keeps its records in Postgres here, and in SQLite in `dagster_/test_daemon.py`.
+    """
+    with (
+        fresh_database(postgres_server.url, dagster_template) as bookkeeping,
+        ReplayServer(BUNDLED_ACCOUNT, api_key=KEY) as waha,
+    ):
         settings = {
             "VENTROS_HOME": str(tmp_path_factory.mktemp("home")),
             "VENTROS_DATABASE_URL": libpq_url(database.url.render_as_string(hide_password=False)),
+            "VENTROS_DAGSTER_DATABASE_URL": libpq_url(bookkeeping),
             "VENTROS_HISTORY_START": START.isoformat(),
             "VENTROS_UI_PORT": str(free_port()),
             KEY_VARIABLE: KEY,

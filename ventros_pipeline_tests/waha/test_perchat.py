@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -395,3 +396,16 @@ def test_an_empty_range_of_a_current_server_costs_one_question_more_the_first_ti
     assert read(server, reader)[-1] == Page([], T0 + DAY)
     assert len(server.requests) == 5
     assert reader.ranges_are_cheap
+
+
+@ENGINES
+@pytest.mark.parametrize("cap", [None, 30])
+def test_chats_asked_side_by_side_give_the_same_pages_as_one_after_the_other(
+    engine: Kind, cap: int | None
+) -> None:
+    rows = [row_in(f"55119{n}@c.us", m, T0 + 60 * m) for n in range(12) for m in range(n * 9)]
+    alone, beside = BrowserWaha(rows, engine, cap=cap), BrowserWaha(rows, engine, cap=cap)
+    one_by_one = reader_of(engine, 5)
+    assert read(beside, replace(one_by_one, at_once=4)) == read(alone, one_by_one)
+    # What was asked ahead before the server was known to cut pages is asked in vain.
+    assert 0 <= len(beside.requests) - len(alone.requests) <= 4

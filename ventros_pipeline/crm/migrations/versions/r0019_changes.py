@@ -3,7 +3,7 @@
 from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
 
 revision = "0019"
-down_revision = "0015"
+down_revision = "0017"
 
 
 def upgrade() -> None:

@@ -1,0 +1,14 @@
+"""Where messages and sessions stand in time."""
+
+from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    """Add times to keys and sessions, and the memory of the CRM's sessions."""
+    run_file("0016_spans.sql")
+
+
+downgrade = refuse_downgrade
