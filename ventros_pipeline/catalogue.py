@@ -239,6 +239,12 @@ ERRORS: Mapping[str, Entry] = {
         "The file that `ventros report --html` names cannot be written.",
         "Name a file in a folder that you may write to.",
     ),
+    "crm.chats.ChatError": Entry(
+        "import.chat",
+        "A chat that an import is to be limited to is not there.",
+        "Take the id as WAHA shows it for `ventros import --chat`, and the CRM's "
+        "`public.chats.id` for the configuration of a run.",
+    ),
     "alerting.AlertError": Entry(
         "alert",
         "The webhook of alerts is not set, cannot be posted to, or did not take the alert. What "

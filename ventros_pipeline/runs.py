@@ -81,7 +81,7 @@ def import_history(
     Args:
         plan: ranges in the order in which they run; the first that fails ends the import, and what
             ran before it is kept.
-        chats: only these chats.
+        chats: only these chats, by the CRM's ids.
         max_per_chat: only the newest so many messages of each chat.
         force: whether every row is looked at, also those that WAHA has not changed.
         wish: what was asked for, as the CRM is told; everything if omitted.

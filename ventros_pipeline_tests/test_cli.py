@@ -293,6 +293,25 @@ def test_a_dry_run_says_what_there_is_and_writes_nothing(
     assert not (tmp_path / "home" / "archive").exists()
 
 
+def test_some_chats_are_imported_and_no_run_is_configured_with_a_number(
+    ventros: Ventros, channel: str, dagster_database_url: str
+) -> None:
+    said = ventros("import", channel, *ITS_DAYS, "--chat", ANA, "--json")
+    assert said.code == 0
+    assert said.json["inserted"] > 0
+    with psycopg.connect(libpq_url(dagster_database_url)) as session:
+        kept = session.execute(
+            "SELECT run_body FROM runs UNION ALL SELECT event FROM event_logs"
+        ).fetchall()
+    assert kept
+    assert not [body for (body,) in kept if ANA.partition("@")[0] in body]
+
+    nobody = ventros("import", channel, *ITS_DAYS, "--chat", "5511980009999@c.us")
+    assert nobody.code == 1
+    assert "WAHA lists no chat for --chat number 1" in " ".join(nobody.err.split())
+    assert "5511980009999" not in nobody.err
+
+
 def test_a_dry_run_does_not_migrate(
     ventros: Ventros, channel: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,9 @@ from pydantic import Field
 from ventros_pipeline.archive import SCHEMA
 from ventros_pipeline.assets import described
 from ventros_pipeline.assets.channel_directory import channel_directory
+from ventros_pipeline.crm.chats import addresses_of
 from ventros_pipeline.crm.limits import last_days
+from ventros_pipeline.importer import Importer
 from ventros_pipeline.metadata import column_schema, row_count
 from ventros_pipeline.partitions import partition_key, spans
 from ventros_pipeline.resources import Pipeline, may_queue_again
@@ -15,7 +17,11 @@ from ventros_pipeline.resources import Pipeline, may_queue_again
 class ReadConfig(dg.Config):
     """What of the days is read. The default is everything."""
 
-    chats: list[str] = Field(default_factory=list, description="Only these chats of WAHA.")
+    chats: list[str] = Field(
+        default_factory=list,
+        description="Only these chats, by their ids in the CRM (`public.chats.id`): a run's "
+        "configuration is kept and shown, and WAHA's ids are phone numbers.",
+    )
 
 
 def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
@@ -56,7 +62,7 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
                 created = importer.refresh_directory()
                 if created is not None:  # The UI shows the directory as read then, too.
                     context.log_event(_directory_was_read(span.channel, created))
-                for day in importer.read_days(span.days, chats=config.chats or None):
+                for day in importer.read_days(span.days, chats=_chats(importer, config)):
                     key = partition_key(span.channel, day.day)
                     brought = {"rows_read": day.read, "new_versions": day.new_versions}
                     context.add_asset_metadata(row_count(day.known) | brought, partition_key=key)
@@ -65,6 +71,10 @@ def raw_messages_asset(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDef
         return dg.MaterializeResult(metadata={"notes": "\n".join(notes)} if notes else {})
 
     return raw_messages
+
+
+def _chats(importer: Importer, config: ReadConfig) -> list[str] | None:
+    return addresses_of(importer.engine, importer.channel, config.chats) if config.chats else None
 
 
 def _loads(context: dg.AssetExecutionContext) -> bool:

@@ -37,7 +37,8 @@ def import_history(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Last day, a date. Today if omitted.")] = None,
     chat: Annotated[
-        list[str] | None, typer.Option(help="Only this chat; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Only this chat of WAHA; may be given several times."),
     ] = None,
     max_per_chat: Annotated[
         int | None, typer.Option(min=1, help="Only the newest so many messages of each chat.")
@@ -74,10 +75,45 @@ def import_history(
             )
             return
         wish, plan, _ = plan_import(engine, found, since, until)
+        chats = _chats(engine, found, chat or [])
         done = run_import(
-            engine, found, wish, plan, chats=chat or [], max_per_chat=max_per_chat, force=force
+            engine, found, wish, plan, chats=chats, max_per_chat=max_per_chat, force=force
         )
     console.result(done.as_json(), as_json=as_json, show=lambda: _show_import(done))
+
+
+def _chats(engine: Engine, channel: Channel, named: Sequence[str]) -> list[str]:
+    """Return the CRM's ids of WAHA's chats; one that is not known yet is looked for in its lists.
+
+    Raises:
+        ChatError: WAHA lists no such chat.
+    """
+    from uuid import uuid4
+
+    from ventros_pipeline.crm import ledger
+    from ventros_pipeline.crm.chats import ChatError, chats_of
+    from ventros_pipeline.environment import open_archive
+    from ventros_pipeline.importer import Importer
+    from ventros_pipeline.runs import today
+    from ventros_pipeline.waha.ids import normalise
+
+    addresses = [normalise(name) or "" for name in named]
+    found = chats_of(engine, channel, addresses)
+    if len(found) < len(set(addresses)):
+        importer = Importer(
+            engine, open_archive(read_settings()), read_settings(), channel, str(uuid4())
+        )
+        ledger.start_run(engine, channel, importer.run_id, today(), today())
+        importer.read_directory()
+        ledger.end_run(engine, channel, importer.run_id)
+        found = chats_of(engine, channel, addresses)
+    if unknown := [place for place, name in enumerate(addresses, 1) if name not in found]:
+        raise ChatError(
+            f"WAHA lists no chat for --chat number {unknown[0]} of channel {channel.key}, or the "
+            "channel imports none of its kind; ids are as WAHA shows them, like `…@c.us`, "
+            "`…@lid` or `…@g.us`"
+        )
+    return [str(found[address]) for address in addresses]
 
 
 def foresee(engine: Engine, channel: Channel, since: str | None, until: str | None) -> Forecast:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ventros_pipeline.waha.jsontext import value_end
+from ventros_pipeline.waha.jsontext import value_end, written_out
 
 # The engines write them as mediaKey, messageSecret, jpegThumbnail (NOWEB, WEBJS), JPEGThumbnail
 # (GOWS) and thumbnail (the location of every engine). A key must follow `{` or `,` and its quote
@@ -20,12 +20,16 @@ _SECRET = re.compile(
     rb"(?!null[\s,}])",
     re.IGNORECASE,
 )
+# What a name can hide behind: an escaped letter, or a U+0000 beside it, which is removed before the
+# row is read. WAHA writes neither; a fuzzer did.
+_HIDDEN = re.compile(rb"\\u00[4-7]|\x00")
 
 
 def strip_secrets(raw: bytes) -> bytes:
     """Replace the value of every secret or thumbnail field by `null`, at any depth.
 
-    The rest of the text stays byte for byte, so that the archive keeps what WAHA said. The value
+    The rest of the text stays byte for byte, so that the archive keeps what WAHA said; but where a
+    name could hide behind escapes, those are written out first. The value
     may be a string (GOWS), `{"type":"Buffer",…}` (NOWEB), an index-keyed object `{"0":12,…}`
     (WEBJS), or anything nested: it is skipped by counting brackets outside strings, not by a
     parser, so deep nesting costs nothing.
@@ -36,6 +40,8 @@ def strip_secrets(raw: bytes) -> bytes:
     Returns:
         The same text without secrets.
     """
+    if _HIDDEN.search(raw):
+        raw = written_out(raw)
     parts: list[bytes] = []
     kept = 0
     while match := _next_secret(raw, kept):
