@@ -36,7 +36,7 @@ from ventros_pipeline.crm.load import (
     update_groups,
 )
 from ventros_pipeline.crm.merging import meet_contacts, settle_people
-from ventros_pipeline.crm.tombstones import Tombstones, archiving, tombstones_of
+from ventros_pipeline.crm.tombstones import Tombstones, archiving
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
@@ -619,17 +619,18 @@ class Importer:
 
     def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
         # Read twice, a day at a time: payloads are most of a window, and are never held as a whole.
-        prints, heads = [], []
-        for day in days:
-            archived = self.archive.read(self.channel.key, [day])
-            prints.append(prints_of(archived))
-            heads.append(archived.drop("payload"))
-        everything = pl.concat(heads)
-        looked_at, unchanged = divide(pl.concat(prints), memory.rows)
-        wanted = None if unchanged.is_empty() else looked_at
-        # Counted when the window is loaded, so asked for before anything is read.
-        leaving = _Leaving(tombstones_of(self.engine, self.channel))
-        frame, rejected = _decoded(self._archived(days, wanted, leaving), how.own_addresses)
+        # Nobody who was erased is taken out of the archive between the two.
+        with archiving(self.engine, self.channel) as tombstones:
+            leaving = _Leaving(tombstones)
+            prints, heads = [], []
+            for day in days:
+                archived = self.archive.read(self.channel.key, [day])
+                prints.append(prints_of(archived))
+                heads.append(archived.drop("payload"))
+            everything = pl.concat(heads)
+            looked_at, unchanged = divide(pl.concat(prints), memory.rows)
+            wanted = None if unchanged.is_empty() else looked_at
+            frame, rejected = _decoded(self._archived(days, wanted, leaving), how.own_addresses)
         # A row of which one version can be read is a message, and counted as such alone.
         readable = set(frame["row_key"]) if rejected else set()
         rejected = [row for row in rejected if row.row_key not in readable]

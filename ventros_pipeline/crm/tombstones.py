@@ -56,15 +56,9 @@ def read_tombstones(cursor: Cursor[Any], project_id: UUID) -> Tombstones:
     return Tombstones(bytes(row[0]), frozenset(map(bytes, row[1]))) if row else Tombstones()
 
 
-def tombstones_of(engine: Engine, channel: Channel) -> Tombstones:
-    """Return the tombstones of a channel's project."""
-    with _cursor(engine) as cursor:
-        return read_tombstones(cursor, channel.project_id)
-
-
 @contextmanager
 def archiving(engine: Engine, channel: Channel) -> Iterator[Tombstones]:
-    """Give the tombstones for as long as a channel's archive is written.
+    """Give the tombstones for as long as a channel's archive is written, or read as a whole.
 
     Whoever takes rows out of the archive (`rewriting`) waits for it, and then finds what was
     written; whoever writes later has the new tombstones.

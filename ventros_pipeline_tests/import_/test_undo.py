@@ -28,7 +28,7 @@ from ventros_pipeline_tests.import_.programs import DAYS, STANZAS, Crm, Live, Se
 from ventros_pipeline_tests.import_.test_programs import seen
 
 UNDOINGS = int(os.environ.get("VENTROS_UNDOINGS", "0"))
-FEW = 10
+FEW = 8
 CRM_CONTACTS = UUID("7d1c8c55-0b6e-4d4e-9f3b-0a1b2c3d4e5f")
 # What says when and by which run a row came to be; a run of another day writes others.
 BIRTH = (
