@@ -322,6 +322,12 @@ COMPLAINTS: Mapping[str, Entry] = {
         "The CRM's migration 000052 is missing: nothing keeps messages single.",
         "Let the CRM apply that migration.",
     ),
+    "sessions_not_indexed": Entry(
+        "doctor.sessions_not_indexed",
+        "The CRM looks up the agents of a session without an index. Imports are right all the "
+        "same, and slower with each session there is.",
+        "Make the index that the complaint names, at a quiet moment.",
+    ),
     "postgres_is_old": Entry(
         "doctor.postgres_is_old",
         "The server is older than those that the tests run on.",

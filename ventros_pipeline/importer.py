@@ -333,7 +333,7 @@ class Importer:
         partial: bool = False,
         force: bool = False,
     ) -> Iterator[Loaded]:
-        """Load archived days into the CRM, newest window first; yield what each window did.
+        """Load archived days into the CRM, window by window; yield what each window did.
 
         Days that this run has loaded already are passed over: a step that is tried again goes on
         where it was. Rows that are as they were when they were loaded last are counted and not
@@ -359,8 +359,14 @@ class Importer:
             self._settle()
         wanted = [day for day in days if day not in done]
         windows = list(windows_of(self.archive, self.channel.key, wanted))
+        # From the oldest on: a session that goes on in the next window grows then. The other way
+        # round it would get an older first message and so another id, and the CRM has no index by
+        # which its foreign keys to the session that goes are looked up: each cost a scan. But the
+        # newest messages of a chat are counted from the newest on.
+        if max_per_chat is not None:
+            windows.reverse()
         how = _How(state.own_addresses, max_per_chat, partial, force)
-        prepared = (self._prepare(window_days, how) for window_days in reversed(windows))
+        prepared = (self._prepare(window_days, how) for window_days in windows)
         # With a cap, what a window holds depends on what the one before it has stored.
         most = WINDOWS_AHEAD if max_per_chat is None else 0
         with closing(ahead(prepared, most=most)) as ready:

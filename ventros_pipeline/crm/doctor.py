@@ -38,6 +38,8 @@ CLOCK_SECONDS = 30.0
 FREE_BYTES = 2**30
 # A sensor looks every half minute, and waits an hour at most for a session that is away.
 STALE_HOURS = 3
+# Rows of agent_sessions from which on a scan of them is felt.
+MANY_SESSIONS = 100_000
 _READ, _ADD, _WRITE = ("SELECT",), ("SELECT", "INSERT"), ("SELECT", "INSERT", "UPDATE")
 # What an import does with the CRM's tables; sql/roles/create_importer.sql grants exactly this.
 NEEDS = {
@@ -107,6 +109,7 @@ def examine_database(engine: Engine, archive: Path) -> list[Complaint]:
         _other_columns(engine),
         _lacking(engine),
         _not_unique(engine),
+        _unindexed(engine),
         _old_server(engine),
         _clock(engine),
         _disk(archive),
@@ -205,6 +208,24 @@ def _not_unique(engine: Engine) -> Complaint:
 def _server(engine: Engine) -> str:
     with engine.connect() as connection:
         return str(connection.exec_driver_sql("SHOW server_version").scalar())
+
+
+def _unindexed(engine: Engine) -> Complaint:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            read_sql("doctor/unindexed_sessions.sql"), {"many": MANY_SESSIONS}
+        ).scalar()
+    return Complaint(
+        "sessions_not_indexed",
+        f"agent_sessions has about {rows or 0:,} rows and no index by session, so each session "
+        "that older messages join to another one costs a look at all of them.",
+        int(rows is not None),
+        [
+            "as the owner of the CRM's tables, at a quiet moment: CREATE INDEX CONCURRENTLY "
+            "agent_sessions_session_id ON public.agent_sessions (session_id)"
+        ],
+        needs_a_person=False,
+    )
 
 
 def _old_server(engine: Engine) -> Complaint:

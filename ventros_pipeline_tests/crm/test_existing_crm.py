@@ -396,6 +396,23 @@ def test_the_doctor_minds_the_clock_and_the_disk(
     assert complaints(owner, tmp_path).keys() == {"clocks_differ", "archive_disk_is_full"}
 
 
+def test_the_doctor_names_an_index_that_many_sessions_lack(
+    owner: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(owner)
+    with owner.begin() as connection:
+        connection.execute(text("ANALYZE agent_sessions"))
+    assert not complaints(owner, tmp_path)
+    monkeypatch.setattr(doctor, "MANY_SESSIONS", 0)
+    [found] = complaints(owner, tmp_path).values()
+    assert found.name == "sessions_not_indexed"
+    assert not found.needs_a_person
+    with owner.begin() as connection:
+        said = found.plan[0].partition(": ")[2].replace(" CONCURRENTLY", "")
+        connection.execute(text(said))
+    assert not complaints(owner, tmp_path)
+
+
 def test_what_the_importer_was_given_can_be_given_twice_and_taken_back(
     owner: Engine, importer: Engine
 ) -> None:
