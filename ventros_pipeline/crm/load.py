@@ -326,12 +326,11 @@ def _write(
     cursor: Cursor[Any], channel: Channel, values: dict[str, Any], loaded: Loaded
 ) -> pl.DataFrame:
     """Run the loader's statements in order; return what became of each row, `OUTCOMES`."""
-    _run(cursor, values, "adopt_messages")
+    _run(cursor, values, "adopt_messages", "resolve_messages")
     changes.hold_messages(cursor, channel, values["run_id"])
     _run(
         cursor,
         values,
-        "resolve_messages",
         "fill_marks",
         "rename_taken",
         "upsert_places",
@@ -380,9 +379,8 @@ def _insert(cursor: Cursor[Any], channel: Channel, values: dict[str, Any]) -> in
     _run(cursor, values, "insert_messages")
     if not _skipped(cursor):
         return sessions_created
-    _run(cursor, values, "adopt_messages")
+    _run(cursor, values, "adopt_messages", "resolve_skipped")
     changes.hold_messages(cursor, channel, values["run_id"])
-    _run(cursor, values, "resolve_skipped")
     if left := _skipped(cursor):
         raise ConcurrentWriteError(
             f"{left} messages were written and deleted again by another process meanwhile; "
