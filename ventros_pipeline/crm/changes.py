@@ -34,7 +34,7 @@ def hold_people(cursor: Cursor[Any], channel: Channel, run_id: str) -> None:
 
 
 def hold_messages(cursor: Cursor[Any], channel: Channel, run_id: str) -> None:
-    """Hold the stored messages that `staged_messages` knows: those that are not new."""
+    """Hold the messages of `staged_messages` that are not new, and their contacts."""
     _hold(cursor, "find_messages", channel, run_id)
 
 
