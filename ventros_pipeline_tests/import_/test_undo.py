@@ -171,6 +171,18 @@ def test_undoing_gives_back_the_state_before_and_loading_again_the_state_after(
     assert findings(crm) == found_both
 
 
+def test_what_a_run_told_a_contact_of_the_crm_by_a_row_of_its_own_is_taken_back(crm: Crm) -> None:
+    crm.empty()
+    row = Seen(0, STANZAS[1], "210000000000002@lid")
+    run_over(crm, [row])
+    address = "210000000000002@c.us"
+    assert crm.write_live(Live(0, row.stanza, address, "INB", "webhook", uuid4(), True))
+    before = state_of(crm)
+    run_id = run_over(crm, [row._replace(ack=3)])
+    assert undo_run(crm.engine, run_id).restored["public.contacts"] == 1
+    assert_same(state_of(crm), before, "undone")
+
+
 # -- what stands in the way ----------------------------------------------------------------------
 
 FIRST = Seen(0, STANZAS[0], "5511980000001@c.us")
