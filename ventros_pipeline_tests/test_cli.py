@@ -496,7 +496,7 @@ def test_a_failed_check_is_said_with_its_repair(
     with psycopg.connect(settings["VENTROS_DATABASE_URL"], autocommit=True) as session:
         session.execute(PLANT)
 
-    said = ventros("import", channel, "--since", "2026-06-05", "--until", "2026-06-05")
+    said = ventros("import", channel, "--since", "2026-06-02", "--until", "2026-06-02")
 
     assert said.code == 1
     assert said.sentence.startswith("error: check keys_match_rows: 1 times")

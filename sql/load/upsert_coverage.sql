@@ -14,6 +14,7 @@ WHERE NOT EXISTS (
     WHERE same.channel_id = %(channel_id)s AND same.day = seen.day AND same.state <> 'unknown'
       AND same.rows_known >= seen.rows
       AND (same.read_at > coalesce(same.checked_at, '-infinity')) IS NOT TRUE
+      AND (same.check_at <= %(now)s) IS NOT TRUE
 )
 ON CONFLICT (channel_id, day) DO UPDATE SET (
     state, rows_known, checked_at, quiet_checks, last_grown_at, check_at

@@ -68,7 +68,7 @@ def test_a_check_that_fails_a_run_is_told_with_a_link_to_the_run(house: House, h
     [body] = hook.posted
     key = house.channels[0].key
     assert body["title"].startswith(f"Check failed on {key}: ")
-    assert "times this does not hold" in body["what"]
+    assert f"keys_match_rows: 1 times on channel {key}, 2026-06-02" in body["what"]
     assert (body["from"], body["to"]) == ("2026-06-02", "2026-06-02")
     assert body["link"] == f"http://127.0.0.1:3000/runs/{failed.run_id}"
     said = json.dumps(hook.posted, ensure_ascii=False)

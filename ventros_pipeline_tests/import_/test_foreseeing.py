@@ -50,7 +50,8 @@ def test_a_server_that_ignores_offsets_is_not_counted_for_ever() -> None:
 def tables(world: World) -> dict[str, int]:
     names = world.rows(
         "SELECT schemaname || '.' || relname AS name FROM pg_stat_user_tables "
-        "WHERE relname NOT IN ('courtesy_slots', 'courtesy_pace')"
+        "WHERE relname NOT IN ('courtesy_slots', 'courtesy_pace') "
+        "AND schemaname NOT LIKE 'pg_temp%'"
     )
     return {n["name"]: world.value(f"SELECT count(*) FROM {n['name']}") for n in names}
 
