@@ -13,7 +13,7 @@ leaves the file untouched.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -168,6 +168,38 @@ class Archive:
         """Return the days of a channel that were ever read, oldest first."""
         files = (self.directory / channel).glob("[0-9]*/*.parquet")
         return sorted(date.fromisoformat(file.stem) for file in files)
+
+    def rewrite(
+        self,
+        channel: str,
+        day: date,
+        clean: Callable[[bytes], bytes | None],
+        *,
+        dry_run: bool = False,
+    ) -> int:
+        """Take out of a day what nobody may keep; return how many rows that changed.
+
+        Args:
+            clean: returns a row without it, the row itself where there is nothing of it, or None
+                where the row has to go with all its versions.
+            dry_run: only count.
+
+        Raises:
+            ArchiveError: the file cannot be read or written.
+        """
+        before = self._read_day(channel, day)
+        if before is None:
+            return 0
+        cleaned = [clean(payload) for payload in before["payload"]]
+        keys = before["row_key"].to_list()
+        gone = {key for key, now in zip(keys, cleaned, strict=True) if now is None}
+        pairs = zip(keys, before["payload"], cleaned, strict=True)
+        touched = gone | {key for key, was, now in pairs if now != was}
+        if touched and not dry_run:
+            payloads = pl.Series("payload", cleaned, dtype=pl.Binary)
+            now = before.with_columns(payloads).filter(~pl.col("row_key").is_in(list(gone)))
+            self._replace(self.path(channel, day), now)
+        return len(touched)
 
     def delete(self, channel: str, day: date) -> int:
         """Delete what is kept of a day; return how many bytes that frees.

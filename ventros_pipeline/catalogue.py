@@ -159,6 +159,33 @@ ERRORS: Mapping[str, Entry] = {
         "No row in quarantine has that id.",
         "`ventros quarantine list CHANNEL --rows` names them.",
     ),
+    "crm.sealing.SealError": Entry(
+        "quarantine.sealed",
+        "A payload in quarantine was encrypted with a key that `VENTROS_QUARANTINE_KEY` does not "
+        "hold (any more).",
+        "Append that key to `VENTROS_QUARANTINE_KEY`, after a comma. If it is lost, so is the "
+        "payload; the archive has the row, and loading its day again seals it anew.",
+    ),
+    "crm.undo.UndoError": Entry(
+        "undo",
+        "The run is none, still runs, is undone already, is not on record any more, or later runs "
+        "or people stand on what it did. Nothing was changed.",
+        "Do what the sentence says; `ventros undo RUN --dry-run` names all that stands in the "
+        "way. What a run wrote over is kept for `VENTROS_UNDO_KEEP_DAYS`.",
+    ),
+    "crm.erasure.ErasureError": Entry(
+        "forget",
+        "What was given is no telephone number, is the channel's own account, or it is not clear "
+        "in which project; or nobody confirmed it. Nobody was erased.",
+        "Do what the sentence says, then `ventros forget PHONE` again.",
+    ),
+    "crm.removing.RemovalError": Entry(
+        "removal",
+        "Undoing and erasing delete messages and contacts: the role that imports may not, or rows "
+        "of another table of the CRM refer to them.",
+        "Run this one command as the owner of the CRM's tables (`VENTROS_DATABASE_URL`), or remove "
+        "the rows that are named in the CRM, then repeat it.",
+    ),
     "archive.ArchiveError": Entry(
         "archive",
         "A day was never read into this archive, its file is damaged, or the disk is full or not "
@@ -400,7 +427,8 @@ QUARANTINE: Mapping[str, Entry] = {
     ),
 }
 
-# Why a row is left out on purpose: `transform/conversations.py`, and the cap of messages a chat.
+# Why a row is left out on purpose: `transform/conversations.py`, the cap of messages a chat, and an
+# erasure.
 FILTERED: Mapping[str, Entry] = {
     "newsletter": Entry(
         "filtered.newsletter", "A channel that somebody broadcasts in.", "Nothing: not imported."
@@ -424,6 +452,11 @@ FILTERED: Mapping[str, Entry] = {
         "filtered.over_chat_limit",
         "Older than the newest messages of its chat that the channel's limit lets in.",
         "`ventros channel enable CHANNEL --max-per-chat N`, then import again.",
+    ),
+    "erased": Entry(
+        "filtered.erased",
+        "A row of a person who was erased, in an archive that the erasure has not come to.",
+        "`ventros forget PHONE` again, with the same number: it was cut off, and finishes.",
     ),
 }
 

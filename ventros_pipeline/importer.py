@@ -6,7 +6,7 @@ call these functions; so does a test that needs no orchestrator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -36,6 +36,7 @@ from ventros_pipeline.crm.load import (
     update_groups,
 )
 from ventros_pipeline.crm.merging import meet_contacts, settle_people
+from ventros_pipeline.crm.tombstones import Tombstones, archiving
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.settings import Settings
@@ -56,6 +57,7 @@ from ventros_pipeline.waha.courtesy import (
 )
 from ventros_pipeline.waha.directory import Entry, read_directory
 from ventros_pipeline.waha.envelope import envelopes_of
+from ventros_pipeline.waha.erasing import Eraser
 from ventros_pipeline.waha.errors import WahaProtocolError, WahaTransientError, WahaUnsupportedError
 from ventros_pipeline.waha.guard import guarded_client
 from ventros_pipeline.waha.media import CAPS, MESSAGE_GONE, NoFile, fetch_file
@@ -308,10 +310,7 @@ class Importer:
                     # a chat that the list does not show would look revoked as a whole; and
                     # browsers, which are read so, leave a row for every revoke.
                     settled = set()
-                written = [
-                    self._write(day, rows, complete=day in settled)
-                    for day, rows in pending.add(page).items()
-                ]
+                written = self._write(pending.add(page), settled)
                 if whole:
                     shown = {day.day: day.read for day in written}
                     coverage.note_read(self.engine, self.channel, shown, self.now)
@@ -532,9 +531,9 @@ class Importer:
         except (NoTurnError, RestingError):
             raise  # Nothing was asked.
         except (WahaTransientError, WahaProtocolError):
-            avatars.save_avatar(self.engine, contact, None, self.now)
+            avatars.save_avatar(self.engine, self.channel, contact, None, self.now, self.run_id)
             raise
-        avatars.save_avatar(self.engine, contact, url, self.now)
+        avatars.save_avatar(self.engine, self.channel, contact, url, self.now, self.run_id)
         return url is not None
 
     def _listed_conversations(self, entries: pl.DataFrame, probe: Probe) -> pl.DataFrame:
@@ -552,8 +551,23 @@ class Importer:
             .match_to_schema(WANTED_SCHEMA)
         )
 
-    def _write(self, day: date, rows: pl.DataFrame, *, complete: bool) -> DayWritten:
-        return self.archive.write(self.channel.key, day, rows, read_at=self.now, complete=complete)
+    def _write(
+        self, complete: Mapping[date, pl.DataFrame], settled: Collection[date]
+    ) -> list[DayWritten]:
+        """Write days that are read whole, without people who were erased meanwhile or before."""
+        if not complete:
+            return []
+        with archiving(self.engine, self.channel) as tombstones:
+            return [
+                self.archive.write(
+                    self.channel.key,
+                    day,
+                    _without(tombstones, rows).drop_nulls("payload"),
+                    read_at=self.now,
+                    complete=day in settled,
+                )
+                for day, rows in complete.items()
+            ]
 
     def count_requests(self, client: WahaClient, **counts: int) -> None:
         """Add to the run's ledger what the client has asked since the last time."""
@@ -576,15 +590,18 @@ class Importer:
         return self._window(days, how, memory)
 
     def _archived(
-        self, days: Sequence[date], wanted: pl.DataFrame | None
+        self, days: Sequence[date], wanted: pl.DataFrame | None, leaving: _Leaving
     ) -> Iterator[pl.DataFrame]:
-        """Yield archived days, or of them the rows that are wanted (`PRINTS`), part by part."""
+        """Yield archived days, or of them the rows that are wanted (`PRINTS`), part by part.
+
+        Rows of people who were erased stay behind.
+        """
         for day in days if wanted is None else wanted["day"].unique().sort():
             archived = self.archive.read(self.channel.key, [day])
             if wanted is not None:
                 of_day = wanted.filter(pl.col("day") == day)
                 archived = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
-            yield from archived.iter_slices(DECODED_ROWS)
+            yield from leaving.of(archived).iter_slices(DECODED_ROWS)
 
     def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
@@ -608,15 +625,18 @@ class Importer:
 
     def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
         # Read twice, a day at a time: payloads are most of a window, and are never held as a whole.
-        prints, heads = [], []
-        for day in days:
-            archived = self.archive.read(self.channel.key, [day])
-            prints.append(prints_of(archived))
-            heads.append(archived.drop("payload"))
-        everything = pl.concat(heads)
-        looked_at, unchanged = divide(pl.concat(prints), memory.rows)
-        wanted = None if unchanged.is_empty() else looked_at
-        frame, rejected = _decoded(self._archived(days, wanted), how.own_addresses)
+        # Nobody who was erased is taken out of the archive between the two.
+        with archiving(self.engine, self.channel) as tombstones:
+            leaving = _Leaving(tombstones)
+            prints, heads = [], []
+            for day in days:
+                archived = self.archive.read(self.channel.key, [day])
+                prints.append(prints_of(archived))
+                heads.append(archived.drop("payload"))
+            everything = pl.concat(heads)
+            looked_at, unchanged = divide(pl.concat(prints), memory.rows)
+            wanted = None if unchanged.is_empty() else looked_at
+            frame, rejected = _decoded(self._archived(days, wanted, leaving), how.own_addresses)
         # A row of which one version can be read is a message, and counted as such alone.
         readable = set(frame["row_key"]) if rejected else set()
         rejected = [row for row in rejected if row.row_key not in readable]
@@ -626,6 +646,7 @@ class Importer:
             own_addresses=how.own_addresses,
             allow_groups=self.channel.allow_groups,
         )
+        judged = messages.leave_out(judged, leaving.rows, messages.ERASED)
         if how.max_per_chat is not None:
             newer = ledger.newer_rows(self.engine, self.channel, days[-1])
             judged = messages.cap(judged, how.max_per_chat, newer)
@@ -641,6 +662,7 @@ class Importer:
             judged=judged,
             rejected=rejected,
             evidence=_evidence(judged.kept),
+            tombstones=len(leaving.tombstones),
             known=Known(
                 memory,
                 unchanged,
@@ -732,6 +754,40 @@ class _Pending:
             .select(day, *READ)
             .filter(pl.col("day").is_between(self._days[0], self._days[-1]))
         )
+
+
+def _without(tombstones: Tombstones, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows without the people who were erased; the payload of a row of theirs is null."""
+    if not tombstones:
+        return rows
+    eraser = Eraser(tombstones.covers)
+    cleaned = [eraser.clean(payload) for payload in rows["payload"]]
+    return rows.with_columns(pl.Series("payload", cleaned, dtype=pl.Binary))
+
+
+@dataclass
+class _Leaving:
+    """Takes erased people out of archived days, and knows which rows were theirs.
+
+    There are any only where an erasure was cut off before it came to the archive.
+
+    Attributes:
+        rows: `day` and `row_key`, each once.
+    """
+
+    tombstones: Tombstones
+    rows: pl.DataFrame = field(
+        default_factory=lambda: DAY_SCHEMA.to_frame().select("day", "row_key")
+    )
+
+    def of(self, archived: pl.DataFrame) -> pl.DataFrame:
+        """Return a day without them; of a row of theirs no version stays."""
+        cleaned = _without(self.tombstones, archived)
+        theirs = cleaned.filter(pl.col("payload").is_null()).select("day", "row_key").unique()
+        if theirs.is_empty():
+            return cleaned
+        self.rows = pl.concat([self.rows, theirs])
+        return cleaned.join(theirs, on="row_key", how="anti", maintain_order="left")
 
 
 def _members(entry: Entry) -> str | None:

@@ -44,6 +44,20 @@ class MediaStore:
             ) from error
         return sha256
 
+    def delete(self, sha256: str) -> None:
+        """Delete a file that nobody has any more; it may be gone already.
+
+        Raises:
+            ArchiveError: the file cannot be deleted.
+        """
+        try:
+            self.path(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot delete a media file under {self.directory}: {error.strerror}; fix the "
+                "permissions and run the same command again"
+            ) from error
+
     def _write(self, path: Path, content: bytes) -> None:
         """Write beside the file, flush to disk, then rename: a kill leaves nothing or the whole."""
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as beside:

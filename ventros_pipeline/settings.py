@@ -6,14 +6,17 @@ What does not: reading a setting at import time, or turning one into a client (s
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KEY_BYTES = 32
 
 
 class SettingsError(Exception):
@@ -137,6 +140,24 @@ class Settings(BaseSettings):
         description="Days after which the raw archive of a settled day is deleted by the schedule "
         "`weekly_retention`. Unset: kept for ever, and everything can be rebuilt from it.",
     )
+    quarantine_keep_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days after which a row in quarantine that no load has met since is deleted by "
+        "the schedule `weekly_retention`. Unset: kept until it is imported.",
+    )
+    undo_keep_days: int = Field(
+        90,
+        ge=1,
+        description="Days for which a run can be undone: what it wrote over is kept so long, and "
+        "then deleted by the schedule `weekly_retention`.",
+    )
+    quarantine_key: SecretStr | None = Field(
+        None,
+        description="Key that payloads in quarantine are encrypted with at rest: 32 bytes in "
+        "base64 (`openssl rand -base64 32`). Several, separated by commas, let keys be changed: "
+        "the first encrypts, any of them decrypts. Unset: they are kept as they came.",
+    )
     run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
     api_read_rate: int = Field(
@@ -186,6 +207,13 @@ class Settings(BaseSettings):
         "and `VENTROS_UI_PORT`.",
     )
 
+    @field_validator("quarantine_key")
+    @classmethod
+    def _quarantine_key_is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            keys_of(value)
+        return value
+
     @model_validator(mode="after")
     def _production_needs_a_real_server(self) -> Self:
         if self.env == "production" and self.database_url is None:
@@ -232,6 +260,11 @@ class Settings(BaseSettings):
         }
 
     @property
+    def quarantine_keys(self) -> list[bytes]:
+        """What payloads in quarantine are encrypted with; the first of them encrypts."""
+        return [] if self.quarantine_key is None else keys_of(self.quarantine_key)
+
+    @property
     def dagster_home(self) -> Path:
         """Where `dagster.yaml` and, if it has no Postgres, Dagster's SQLite files live."""
         return self.home.resolve() / "dagster"
@@ -252,6 +285,28 @@ def get_settings() -> Settings:
             for e in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("; ".join(problems) + " (in the environment or .env)") from None
+
+
+def keys_of(secret: SecretStr) -> list[bytes]:
+    """Return the keys that a setting holds: base64 of 32 bytes each, separated by commas.
+
+    Raises:
+        ValueError: one of them is no such key; it is not quoted.
+    """
+    # Both alphabets of base64 are in use, and tools differ.
+    plain = secret.get_secret_value().translate(str.maketrans("-_", "+/"))
+    keys = []
+    for number, text in enumerate(plain.split(","), start=1):
+        try:
+            key = base64.b64decode(text.strip(), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise ValueError(
+                f"key {number} is not {KEY_BYTES} bytes in base64 (`openssl rand -base64 32`)"
+            )
+        keys.append(key)
+    return keys
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

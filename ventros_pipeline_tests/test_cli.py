@@ -545,3 +545,42 @@ def test_a_port_that_is_taken_is_said(
     said = ventros("up")
     assert said.code == 1
     assert "set VENTROS_UI_PORT to a free port" in said.sentence
+
+
+# -- taking back ---------------------------------------------------------------------------------
+
+
+def test_a_run_is_undone_and_a_person_erased_from_a_terminal(
+    ventros: Ventros, channel: str, engine: Engine
+) -> None:
+    days = ("--since", "2026-06-01", "--until", "2026-06-10", "--json")
+    run_id = ventros("import", channel, *days).json["run_id"]
+    would_be = ventros("undo", run_id, "--dry-run", "--json").json
+    assert (would_be["undone"], would_be["removed"]["messages"]) == (False, 2)
+    undone = ventros("undo", run_id, "--json")
+    assert undone.code == 0
+    assert undone.json == {**would_be, "undone": True, "dry_run": False}
+    assert "was undone already" in ventros("undo", run_id, "--json").sentence
+
+    second = ventros("import", channel, *days)
+    assert second.code == 0, second.err
+    assert second.json["inserted"] == 2
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE messages SET text = 'x', updated_at = clock_timestamp()")
+        again = connection.exec_driver_sql(
+            "SELECT run_id::text FROM history_sync.runs WHERE undone_at IS NULL"
+        ).scalar_one()
+    refused = ventros("undo", again, "--json")
+    assert refused.code == 1
+    assert "nothing was changed" in refused.err
+    (obstacle,) = refused.json["obstacles"]
+    assert (obstacle["kind"], obstacle["relation"], obstacle["count"]) == ("edited", "messages", 2)
+
+    unasked = ventros("forget", "+55 11 98000-0001")
+    assert (unasked.code, unasked.out) == (2, "")
+    erased = ventros("forget", "+55 11 98000-0001", "--yes", "--json")
+    assert erased.json["counts"]["messages"] == 2
+    assert erased.json["addresses"] == ["5511*******01@c.us", "5511******01@c.us"]
+    assert "5511980000001" not in erased.out + erased.err
+    assert ventros("import", channel, *days).json["inserted"] == 0
+    assert ventros("forget", "Ana", "--yes").code == 1

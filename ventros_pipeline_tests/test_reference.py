@@ -20,7 +20,7 @@ from ventros_pipeline import catalogue
 from ventros_pipeline.api.problems import KINDS
 from ventros_pipeline.cli import app
 from ventros_pipeline.crm import plans
-from ventros_pipeline.transform.messages import OVER_LIMIT
+from ventros_pipeline.transform.messages import ERASED, OVER_LIMIT
 
 PACKAGE = Path(ventros_pipeline.__file__).parent
 
@@ -89,7 +89,7 @@ def test_every_reason_is_in_the_catalogue() -> None:
         for path, call in calls("pl.lit")
         if path == Path("transform/conversations.py") and isinstance(call.args[0], ast.Constant)
     }
-    assert filters | {OVER_LIMIT} == set(catalogue.FILTERED)
+    assert filters | {OVER_LIMIT, ERASED} == set(catalogue.FILTERED)
     files = {
         call.args[1].value
         for name in ("NoFile", "Outcome")

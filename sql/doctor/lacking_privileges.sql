@@ -12,7 +12,9 @@ SELECT 'history_sync.' || c.relname, privilege
 FROM pg_class AS c
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE c.relnamespace = to_regnamespace('history_sync') AND c.relkind = 'r'
-  AND (privilege = 'SELECT' OR c.relname NOT IN ('applied_sql', 'alembic_version'))
+  AND (privilege = 'SELECT' OR c.relname NOT IN (
+      'applied_sql', 'alembic_version', 'installation', 'erased', 'erasures'
+  ))
   AND NOT has_table_privilege(c.oid, privilege)
 UNION ALL
 SELECT c.relname, 'a policy for this role'

@@ -21,6 +21,10 @@ GRANT USAGE ON SCHEMA public, history_sync TO ventros_importer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA history_sync TO ventros_importer;
 REVOKE INSERT, UPDATE, DELETE ON history_sync.applied_sql, history_sync.alembic_version
     FROM ventros_importer;
+-- It asks who was erased, and may neither erase anybody nor take that back: `ventros forget`, and
+-- `ventros undo`, which delete messages and contacts, are for the owner of the CRM's tables.
+REVOKE INSERT, UPDATE, DELETE
+    ON history_sync.installation, history_sync.erased, history_sync.erasures FROM ventros_importer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA history_sync TO ventros_importer;
 
 -- What an import reads of who owns a channel; users, keys and bills are none of its business.

@@ -36,7 +36,7 @@ GRANT SELECT ON
     history_sync.coverage, history_sync.channel_state, history_sync.channel_totals,
     history_sync.sync_state TO ventros_server;
 -- How many rows could not be imported and why; never what is in them.
-GRANT SELECT (channel_id, reason) ON history_sync.quarantine TO ventros_server;
+GRANT SELECT (channel_id, reason, resolved_at) ON history_sync.quarantine TO ventros_server;
 GRANT SELECT, INSERT, UPDATE ON history_sync.imports TO ventros_server;
 GRANT SELECT, UPDATE ON history_sync.runs TO ventros_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON

@@ -15,6 +15,7 @@ from ventros_pipeline.cli.demo import demo, replay
 from ventros_pipeline.cli.doctor import doctor
 from ventros_pipeline.cli.enrich import enrich
 from ventros_pipeline.cli.errors import errors_in_words
+from ventros_pipeline.cli.forget import forget
 from ventros_pipeline.cli.importing import import_history
 from ventros_pipeline.cli.init import init
 from ventros_pipeline.cli.people import people_app
@@ -24,6 +25,7 @@ from ventros_pipeline.cli.report import report
 from ventros_pipeline.cli.serving import serve, up
 from ventros_pipeline.cli.status import status
 from ventros_pipeline.cli.sync import coverage, sync
+from ventros_pipeline.cli.undo import undo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +46,8 @@ app.command()(cancel)
 app.command()(enrich)
 app.add_typer(people_app, name="people")
 app.add_typer(quarantine_app, name="quarantine")
+app.command()(undo)
+app.command()(forget)
 app.command()(doctor)
 app.command()(serve)
 app.command()(replay)

@@ -33,10 +33,23 @@ def channels_to_ask(engine: Engine) -> list[Channel]:
     return [channel for channel in list_channels(engine) if next_contacts(engine, channel, limit=1)]
 
 
-def save_avatar(engine: Engine, contact_id: str, url: str | None, fetched_at: datetime) -> None:
+def save_avatar(
+    engine: Engine,
+    channel: Channel,
+    contact_id: str,
+    url: str | None,
+    fetched_at: datetime,
+    run_id: str,
+) -> None:
     """Store where a contact's picture is, or only that it was asked for."""
     with engine.begin() as connection:
         connection.exec_driver_sql(
             read_sql("avatars/save_avatar.sql"),
-            {"contact_id": contact_id, "url": url, "fetched_at": fetched_at},
+            {
+                "channel_id": channel.id,
+                "contact_id": contact_id,
+                "url": url,
+                "fetched_at": fetched_at,
+                "run_id": run_id,
+            },
         )

@@ -148,7 +148,7 @@ def enrich(engine: Engine, channel: Channel, order: Order, run_id: str) -> Estim
     back if the CRM has not begun with them.
     """
     values = {"channel_id": channel.id, "run_id": run_id, "context": order.context}
-    with transaction(engine, channel) as cursor:
+    with transaction(engine, channel, run_id) as cursor:
         cursor.execute(read_sql("enrichment/withdraw_revoked.sql"), values)
         cursor.execute(read_sql("enrichment/follow_messages.sql"), values)
         found = _judge(cursor, channel, order)

@@ -13,9 +13,11 @@ from typing import Any
 import polars as pl
 from psycopg import Cursor
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tombstones import read_tombstones
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.conversations import GROUP_SUFFIX
 from ventros_pipeline.transform.identity import Evidence
@@ -59,7 +61,13 @@ class Person:
 
 
 def save_evidence(cursor: Cursor[Any], channel: Channel, evidence: Sequence[Evidence]) -> int:
-    """Remember evidence; return how much of it nobody had said before."""
+    """Remember evidence, but none of people who were erased.
+
+    Returns:
+        How much of it nobody had said before.
+    """
+    tombstones = read_tombstones(cursor, channel.project_id)
+    evidence = [found for found in evidence if not tombstones.covers_any((found.one, found.other))]
     cursor.execute(
         read_sql("load/save_evidence.sql"),
         {
@@ -269,6 +277,7 @@ def store_people(cursor: Cursor[Any], channel: Channel, people: list[Person], ru
     """Make what is missing of persons and complete what is there; return the contacts made."""
     staged = [_staged(person) for person in people]
     copy_frame(cursor, pl.DataFrame(staged, infer_schema_length=None), "staged_people")
+    changes.hold_people(cursor, channel, run_id)
     lines = [
         (address, person.contact_id) for person in people for address in sorted(person.addresses)
     ]

@@ -24,6 +24,7 @@ from typing import Any
 import polars as pl
 from psycopg import Cursor
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.sql import read_sql
@@ -55,7 +56,7 @@ def find_live_rows(cursor: Cursor[Any], channel: Channel, stanzas: Collection[st
     return True
 
 
-def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> bool:
+def yield_to_live_rows(cursor: Cursor[Any], channel: Channel, values: Mapping[str, Any]) -> bool:
     """Let rows of the CRM take the place of ours, with all that ours know; say whether any did.
 
     Runs before the window's own messages are staged: the copies are merged by the same statements.
@@ -64,6 +65,7 @@ def yield_to_live_rows(cursor: Cursor[Any], values: Mapping[str, Any]) -> bool:
     if not cursor.rowcount:
         return False
     _run(cursor, values, "identity/find_duplicates", "live/touch_sessions")
+    changes.hold_placed(cursor, channel, values["run_id"])
     cursor.execute(read_sql("identity/list_copies.sql"), values)
     for (copy,) in cursor.fetchall():
         cursor.execute(read_sql("identity/stage_duplicates.sql"), {**values, "copy": copy})

@@ -21,6 +21,7 @@ import polars as pl
 from psycopg import Cursor, errors
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import changes, sealing
 from ventros_pipeline.crm import loaded as memories
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
@@ -28,6 +29,7 @@ from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages, stage_people
+from ventros_pipeline.crm.tombstones import Tombstones, read_tombstones
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
 from ventros_pipeline.transform.messages import OVER_LIMIT
@@ -138,6 +140,7 @@ class Window:
         absences: `ABSENCE_SCHEMA`: archived rows that a complete read has missed since they came.
         doubted: rows that were missed in so great a number that nothing follows, by day.
         known: rows of these days that are not looked at, because they are as they were.
+        tombstones: how many there were when erased people were taken out of the rows.
     """
 
     days: dict[date, int]
@@ -149,6 +152,7 @@ class Window:
     absences: pl.DataFrame = field(default_factory=ABSENCE_SCHEMA.to_frame)
     doubted: Mapping[date, int] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
+    tombstones: int = 0
 
 
 @dataclass
@@ -175,8 +179,10 @@ class Loaded:
 
 
 @contextmanager
-def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
+def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Cursor[Any]]:
     """Open a transaction that holds the channel's lock, with the staging tables of people empty.
+
+    What it changes of the rows that are held (`changes.py`) is on record as the run's.
 
     Locks are taken in one order everywhere, people before channel.
     """
@@ -195,7 +201,9 @@ def transaction(engine: Engine, channel: Channel) -> Iterator[Cursor[Any]]:
                 (f"ventros/channel/{channel.id}",),
             )
             stage_people(cursor)
+            changes.begin(cursor, channel, run_id)
             yield cursor
+            changes.note(cursor, channel, run_id)
 
 
 def load_window(
@@ -215,7 +223,7 @@ def load_window(
     """
     for left in reversed(range(attempts)):
         try:
-            with transaction(engine, channel) as cursor:
+            with transaction(engine, channel, run_id) as cursor:
                 return _load(cursor, channel, window, run_id)
         except _IN_THE_WAY:
             if not left:
@@ -225,6 +233,8 @@ def load_window(
 
 def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) -> Loaded:
     memories.check(cursor, channel, window.known.memory)
+    if len(read_tombstones(cursor, channel.project_id)) != window.tombstones:
+        raise memories.ForgottenError("somebody was erased since these rows were looked at")
     loaded = Loaded()
     kept = window.judged.kept
     wanted = pl.concat([_wanted(kept), _standing(cursor, channel, window.known.memory)])
@@ -232,13 +242,13 @@ def _load(cursor: Cursor[Any], channel: Channel, window: Window, run_id: str) ->
     values = load_values(channel, run_id)
     named = pl.concat([kept["stanza_id"], kept["revoked_stanza_id"].drop_nulls()])
     found = find_live_rows(cursor, channel, named.unique().to_list())
-    yielded = found and yield_to_live_rows(cursor, values)
+    yielded = found and yield_to_live_rows(cursor, channel, values)
     merged = messages.merge(messages.key(kept, people), str(channel.id))
     outcomes = OUTCOMES.to_frame()
     if yielded or not merged.rows.is_empty():
         stage_messages(cursor)
         _stage(cursor, merged, window.absences)
-        outcomes = _write(cursor, values, loaded)
+        outcomes = _write(cursor, channel, values, loaded)
     outcomes = prints.with_mates(outcomes, merged.rows)
     _account(cursor, channel, window, run_id, outcomes, loaded)
     _remember(cursor, channel, window, outcomes)
@@ -312,13 +322,15 @@ def load_values(channel: Channel, run_id: str) -> dict[str, Any]:
     }
 
 
-def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.DataFrame:
+def _write(
+    cursor: Cursor[Any], channel: Channel, values: dict[str, Any], loaded: Loaded
+) -> pl.DataFrame:
     """Run the loader's statements in order; return what became of each row, `OUTCOMES`."""
+    _run(cursor, values, "adopt_messages", "resolve_messages")
+    changes.hold_messages(cursor, channel, values["run_id"])
     _run(
         cursor,
         values,
-        "adopt_messages",
-        "resolve_messages",
         "fill_marks",
         "rename_taken",
         "upsert_places",
@@ -328,7 +340,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.Da
         "touch_sessions",
         *PLAN_SESSIONS,
     )
-    loaded.sessions_created = _insert(cursor, values)
+    loaded.sessions_created = _insert(cursor, channel, values)
     _run(
         cursor,
         values,
@@ -355,7 +367,7 @@ def _write(cursor: Cursor[Any], values: dict[str, Any], loaded: Loaded) -> pl.Da
     return pl.DataFrame(cursor.fetchall(), schema=OUTCOMES, orient="row")
 
 
-def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
+def _insert(cursor: Cursor[Any], channel: Channel, values: dict[str, Any]) -> int:
     """Insert sessions and messages; what the CRM stored meanwhile is adopted, and nothing redone.
 
     Trying the whole window again was not enough: beside four busy writers each try met another row.
@@ -368,6 +380,7 @@ def _insert(cursor: Cursor[Any], values: dict[str, Any]) -> int:
     if not _skipped(cursor):
         return sessions_created
     _run(cursor, values, "adopt_messages", "resolve_skipped")
+    changes.hold_messages(cursor, channel, values["run_id"])
     if left := _skipped(cursor):
         raise ConcurrentWriteError(
             f"{left} messages were written and deleted again by another process meanwhile; "
@@ -468,7 +481,7 @@ def _quarantine(
                 "row_hashes": [row.row_key for row in rows],
                 "days": [row.day for row in rows],
                 "reasons": [row.reason for row in rows],
-                "payloads": [row.payload for row in rows],
+                "payloads": [sealing.seal(row.payload) for row in rows],
             },
         )
     return found
@@ -565,7 +578,9 @@ def save_directory(
     Returns:
         How many contacts were made.
     """
-    with transaction(engine, channel) as cursor:
+    with transaction(engine, channel, run_id) as cursor:
+        tombstones = read_tombstones(cursor, channel.project_id)
+        entries, wanted = _without(tombstones, entries), _without(tombstones, wanted)
         save_evidence(cursor, channel, evidence)
         cursor.execute(
             read_sql("load/save_directory.sql"),
@@ -594,8 +609,23 @@ def save_directory(
         return created
 
 
+def _without(tombstones: Tombstones, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return what is listed of addresses, without people who were erased, also as members."""
+    if not tombstones:
+        return listed
+    kept = [not tombstones.covers(address) for address in listed["address"]]
+    listed = listed.filter(pl.Series(kept, dtype=pl.Boolean))
+    if "members" not in listed.columns:
+        return listed
+    members = [
+        text and json.dumps([m for m in json.loads(text) if not tombstones.covers(m["address"])])
+        for text in listed["members"]
+    ]
+    return listed.with_columns(pl.Series("members", members, dtype=pl.String))
+
+
 def update_groups(engine: Engine, channel: Channel, run_id: str) -> None:
     """Bring subjects and members of the project's groups up to what was listed last."""
-    with transaction(engine, channel) as cursor:
+    with transaction(engine, channel, run_id) as cursor:
         values = {**load_values(channel, run_id), "all_groups": True}
         cursor.execute(read_sql("load/update_groups.sql"), values)

@@ -25,6 +25,7 @@ import polars as pl
 from psycopg import Cursor, sql
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.copying import copy_frame
 from ventros_pipeline.crm.identities import (
@@ -158,6 +159,7 @@ def settle_people(
         if evidence is not None and not save_evidence(cursor, channel, evidence):
             return Settled()
         if _plan(cursor, channel).is_empty:
+            changes.note_write(cursor, channel, run_id)
             return Settled()
         # Remembered below, with what follows from it: cut off in between, evidence that is known
         # would not be compared again.
@@ -280,7 +282,9 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
         stage_messages(cursor)
+        changes.begin(cursor, channel, run_id)
         yield movement
+        changes.note(cursor, channel, run_id)
     log = _LOG.about(channel=channel.key, run=run_id)
     for move in movement.merged:
         log.info("people merged", kept=move.taker, absorbed=move.giver, merge=move.merge_id)
@@ -474,6 +478,7 @@ class _Movement:
         ]
         columns = ["address", "giver", "taker", "merge_id", "takes_all"]
         copy_frame(self.cursor, pl.DataFrame(lines, schema=columns, orient="row"), "moves")
+        changes.hold_movers(self.cursor, self.channel, self.run_id)
 
     def _move(self, *, undo: bool) -> None:
         """Move the addresses of `moves` and the messages under them."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.crm import sealing
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.limits import DAY, DayRange
 from ventros_pipeline.crm.sql import read_sql
@@ -91,6 +92,7 @@ def letter(engine: Engine, channel: Channel, name: str) -> Letter:
 
     Raises:
         QuarantineError: there is none of that id.
+        sealing.SealError: its payload cannot be opened.
     """
     found = _rows(engine, channel, "select_row", id=name)
     if not found:
@@ -98,7 +100,8 @@ def letter(engine: Engine, channel: Channel, name: str) -> Letter:
             f"channel {channel.key}: no row in quarantine has the id {name}; "
             f"`ventros quarantine list {channel.key} --rows` names them"
         )
-    return Letter(**found[0])
+    kept = Letter(**found[0])
+    return replace(kept, payload=sealing.open(kept.payload))
 
 
 def waiting_days(engine: Engine, channel: Channel) -> dict[date, int]:

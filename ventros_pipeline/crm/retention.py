@@ -29,6 +29,19 @@ def forget_api_calls(engine: Engine, now: datetime) -> int:
     return _delete(engine, "retention/delete_api_calls.sql", now)
 
 
+def forget_quarantine(engine: Engine, before: datetime) -> int:
+    """Delete rows in quarantine that no load has met since; return how many."""
+    return _delete(engine, "retention/delete_quarantine.sql", before)
+
+
+def forget_changes(engine: Engine, before: datetime) -> int:
+    """Delete what runs that began before a moment wrote over; return how many rows of it.
+
+    Those runs cannot be undone any more.
+    """
+    return _delete(engine, "retention/delete_changes.sql", before)
+
+
 def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: date) -> list[date]:
     """Return those of some days whose archive is of no more use, oldest first.
 

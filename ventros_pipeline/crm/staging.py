@@ -16,7 +16,7 @@ from psycopg import Cursor, sql
 
 from ventros_pipeline.crm.sql import read_sql
 
-_PEOPLE = ("load/create_people.sql",)
+_PEOPLE = ("load/create_people.sql", "changes/create_held.sql")
 _MESSAGES = ("load/create_staging.sql", "identity/create_moves.sql", "live/create_live.sql")
 
 

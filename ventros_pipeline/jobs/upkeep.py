@@ -62,11 +62,15 @@ def prove_channels(pipeline: Pipeline) -> Iterator[dg.AssetMaterialization | dg.
 
 @dg.op
 def drop_what_is_old(context: dg.OpExecutionContext, pipeline: Pipeline) -> dg.Output[None]:
-    """Delete followed hints, idle counters, spent archive days and runs that changed nothing."""
+    """Delete what has grown old: of the pipeline's memory, the archive and Dagster's runs."""
     now = pipeline.now()
+    undo_days = timedelta(days=pipeline.settings.undo_keep_days)
     metadata = {
         "hints": retention.forget_hints(pipeline.engine, now),
         "api_calls": retention.forget_api_calls(pipeline.engine, now),
+        "changes": retention.forget_changes(pipeline.engine, now - undo_days),
+        # Before the archive: a day goes when nothing of it waits any more.
+        "quarantine": _drop_quarantine(pipeline, now),
         **_drop_archive_days(pipeline, now),
         "runs": _drop_idle_runs(context.instance, now),
     }
@@ -86,8 +90,10 @@ def nightly_checks() -> None:
 
 @dg.job(
     name=WEEKLY_RETENTION,
-    description="Deletes hints that were followed 30 days ago, idle counters of rate limits, and "
-    "runs of incremental_sync and identity_sweep that ended 30 days ago and materialised "
+    description="Deletes hints that were followed 30 days ago, idle counters of rate limits, what "
+    "runs wrote over more than VENTROS_UNDO_KEEP_DAYS ago (they cannot be undone any more), rows "
+    "in quarantine if VENTROS_QUARANTINE_KEEP_DAYS is set and no load has met them for so long, "
+    "and runs of incremental_sync and identity_sweep that ended 30 days ago and materialised "
     "nothing (a run that did is what the UI knows a partition by). Archive days only if "
     "VENTROS_ARCHIVE_KEEP_DAYS is set, and then only those older that are settled and of which "
     "nothing waits in quarantine: everything in the CRM can be rebuilt from the archive without "
@@ -104,6 +110,16 @@ def _line(channel: Channel, proof: Proof, finding: Finding) -> dict[str, Any]:
 
 def _problem(proof: Proof, finding: Finding) -> str:
     return f"check {proof.name}: {proof.told(finding)}"
+
+
+def _drop_quarantine(pipeline: Pipeline, now: datetime) -> int:
+    """Delete old rows in quarantine if that is wanted; return how many."""
+    keep = pipeline.settings.quarantine_keep_days
+    return (
+        0
+        if keep is None
+        else retention.forget_quarantine(pipeline.engine, now - timedelta(days=keep))
+    )
 
 
 def _drop_archive_days(pipeline: Pipeline, now: datetime) -> dict[str, int]:

@@ -226,6 +226,7 @@ CATALOGUE: Mapping[str, tuple[str, str]] = {
     "because.own_chat": ("the chat with oneself", "conversa consigo mesmo"),
     "because.group_not_allowed": ("group; groups are off", "grupo; grupos desligados"),
     "because.over_chat_limit": ("beyond the limit per chat", "além do limite por conversa"),
+    "because.erased": ("a person who was erased", "pessoa que foi apagada"),
     "kind": ("Kinds of messages", "Tipos de mensagem"),
     "kind.text": ("text", "texto"),
     "kind.image": ("image", "imagem"),

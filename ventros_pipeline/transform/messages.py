@@ -61,6 +61,8 @@ _FORMATTED_NAME = re.compile(
 
 # Why a row is left out that is beyond the newest of its chat.
 OVER_LIMIT = "over_chat_limit"
+# And one whose person was erased.
+ERASED = "erased"
 LISTS = ["mentions", "vcards"]
 FLAGS = ["forwarded", "edited"]
 TOGETHER = [
@@ -149,6 +151,24 @@ def judge(
         kept.with_columns(conversations.correspondent(own_addresses).alias("correspondent")),
         filtered,
         left_out,
+    )
+
+
+def leave_out(judged: Judged, rows: pl.DataFrame, reason: str) -> Judged:
+    """Count rows that were not even decoded among those left out.
+
+    Args:
+        rows: their `day` and `row_key`, each once.
+        reason: why.
+    """
+    if rows.is_empty():
+        return judged
+    named = pl.lit(reason).alias("reason")
+    counted = rows.group_by("day").agg(pl.len().cast(pl.Int64).alias("rows"))
+    return Judged(
+        judged.kept,
+        pl.concat([judged.filtered, counted.select("day", named, "rows")]).sort("day", "reason"),
+        pl.concat([judged.left_out, rows.select("day", "row_key", named)]),
     )
 
 

@@ -26,10 +26,11 @@ COVERAGE = """
 """
 QUARANTINE = """
     INSERT INTO history_sync.quarantine
-        (channel_id, row_hash, day, reason, payload, first_run, last_run)
+        (channel_id, row_hash, day, reason, payload, first_run, last_run, resolved_at)
     SELECT :id, n::text, '2026-06-01', reason, 'o segredo da Ana', gen_random_uuid(),
-        gen_random_uuid()
-    FROM (VALUES (1, 'no_id'), (2, 'no_id'), (3, 'of a later version')) AS rows (n, reason)
+        gen_random_uuid(), CASE WHEN n = 4 THEN now() END
+    FROM (VALUES (1, 'no_id'), (2, 'no_id'), (3, 'of a later version'), (4, 'no_id'))
+        AS rows (n, reason)
 """
 HINT = """
     INSERT INTO history_sync.hints (channel_id, event_id, event, done_at)

@@ -18,8 +18,11 @@ from ventros_pipeline.crm.channels import add_channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
 from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
+from ventros_pipeline.crm.erasure import find_person, find_project, forget
 from ventros_pipeline.crm.migrate import migrate, status
+from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql, sql_dir
+from ventros_pipeline.crm.undo import undo_run
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.waha.courtesy import Limits
 from ventros_pipeline_tests.conftest import fresh_database
@@ -279,8 +282,10 @@ def test_every_table_that_a_statement_names_is_granted(importer: Engine) -> None
         missing = {
             (privilege, table, path.name)
             for path in sql_dir().glob("*/*.sql")
-            # What `api/` asks is the server's business (`api/test_server_role.py`).
-            if path.parent.name not in ("roles", "api") and path.name != "insert_project.sql"
+            # What `api/` asks is the server's business (`api/test_server_role.py`); what deletes
+            # messages is the owner's.
+            if path.parent.name not in ("roles", "api", "undo", "erasure", "removing")
+            and path.name != "insert_project.sql"
             for privilege, table in _used(path.read_text(encoding="utf-8"))
             & {(privilege, table) for privilege in _VERBS for table in tables}
             if not connection.scalar(
@@ -291,6 +296,26 @@ def test_every_table_that_a_statement_names_is_granted(importer: Engine) -> None
             )
         }
     assert missing == set()
+
+
+def test_the_importer_may_neither_undo_nor_erase_and_the_owner_may(
+    world: World, owner: Engine, tmp_path: Path
+) -> None:
+    server = serve(world, write_account(tmp_path / "account", [(ANA, message(ANA, "A", MORNING))]))
+    world.import_days()
+    server.stop()
+    (run_id,) = world.run_ids
+    person = find_person(world.engine, find_project(world.engine, None), "+5511980000001")
+    for refused in (
+        lambda: undo_run(world.engine, run_id),
+        lambda: forget(world.engine, world.archive, person),
+    ):
+        with pytest.raises(RemovalError, match=r"nothing was changed; set VENTROS_DATABASE_URL"):
+            refused()
+    assert world.value("SELECT count(*) FROM messages") == 1
+    assert world.value("SELECT count(*) FROM history_sync.erased") == 0
+    assert undo_run(owner, run_id).removed["messages"] == 1
+    assert forget(owner, world.archive, person)["archive_rows"] == 1
 
 
 _VERBS = {

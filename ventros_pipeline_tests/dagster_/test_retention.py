@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
 from ventros_pipeline.archive import Archive
 from ventros_pipeline.build import build_defs
+from ventros_pipeline.crm.undo import UndoError, undo_run
 from ventros_pipeline.jobs.people import IDENTITY_SWEEP
 from ventros_pipeline.jobs.upkeep import WEEKLY_RETENTION
 from ventros_pipeline.resources import Pipeline
@@ -18,7 +20,15 @@ from ventros_pipeline_tests.dagster_.conftest import START, House
 from ventros_pipeline_tests.dagster_.test_sweep import metadata
 
 LATER = timedelta(days=31)
-NOTHING = {"hints": 0, "api_calls": 0, "archive_days": 0, "archive_bytes": 0, "runs": 0}
+NOTHING = {
+    "hints": 0,
+    "api_calls": 0,
+    "changes": 0,
+    "quarantine": 0,
+    "archive_days": 0,
+    "archive_bytes": 0,
+    "runs": 0,
+}
 
 
 class LaterPipeline(Pipeline):
@@ -62,6 +72,51 @@ def test_calls_go_when_no_rate_limit_counts_them_any_more(house: House) -> None:
         "FROM unnest(ARRAY[-100, -1, 1]) AS h"
     )
     assert clean(house) == {**NOTHING, "api_calls": 2}
+
+
+def test_a_run_can_be_undone_for_a_while_and_says_when_it_no_longer_can(house: House) -> None:
+    run_id = uuid4()
+    house.execute(
+        "INSERT INTO history_sync.runs (run_id, channel_id, from_day, to_day, status, started_at) "
+        "VALUES (:run, :channel, '2026-06-01', '2026-06-01', 'completed', "
+        "now() - interval '90 days 1 second')",
+        run=run_id,
+        channel=house.channels[0].id,
+    )
+    for table, column, values in (
+        ("writes", "written_at", ""),
+        ("changes", "changed_at", ", 'public.contacts', gen_random_uuid(), '{}', '{}'"),
+    ):
+        more = ", relation, row_id, before, after" if values else ""
+        house.execute(
+            f"INSERT INTO history_sync.{table} (run_id, channel_id, {column}{more}) "
+            f"SELECT :run, :channel, now() - age{values} "
+            "FROM unnest('{90 days 1 second,89 days}'::interval[]) AS age",
+            run=run_id,
+            channel=house.channels[0].id,
+        )
+    assert clean(house) == {**NOTHING, "changes": 1}
+    assert [row["n"] for row in house.rows("SELECT count(*) AS n FROM history_sync.writes")] == [1]
+    with pytest.raises(UndoError, match="not on record"):
+        undo_run(house.engine, str(run_id))
+
+
+def test_quarantine_is_kept_for_ever_unless_somebody_says_otherwise(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.execute(
+        "INSERT INTO history_sync.quarantine (channel_id, row_hash, day, reason, payload, "
+        "first_run, last_run, last_seen_at) SELECT :channel, days::text, '2026-06-04', 'no_id', "
+        "'{}', gen_random_uuid(), gen_random_uuid(), now() - make_interval(days => days) "
+        "FROM unnest(ARRAY[9, 11]) AS days",
+        channel=house.channels[0].id,
+    )
+    assert clean(house) == NOTHING
+    monkeypatch.setenv("VENTROS_QUARANTINE_KEEP_DAYS", "10")
+    get_settings.cache_clear()
+    assert clean(house) == {**NOTHING, "quarantine": 1}
+    left = house.rows("SELECT row_hash FROM history_sync.quarantine")
+    assert [row["row_hash"] for row in left] == ["9"]
 
 
 # -- the archive ---------------------------------------------------------------------------------

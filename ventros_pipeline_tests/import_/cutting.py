@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values, transaction
+from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages
 
@@ -54,12 +54,15 @@ _DIFFERENCES = """
 def badly_cut(engine: Engine, channel: Channel) -> list[tuple[Any, ...]]:
     """Return what differs from a cut of everything; nothing is kept of that."""
     values = load_values(channel, str(channel.id))
-    with transaction(engine, channel) as cursor:
-        stage_messages(cursor)
-        cursor.execute(_EVERYTHING, values)
-        for statement in PLAN_SESSIONS:
-            cursor.execute(read_sql(f"load/{statement}.sql"), values)
-        cursor.execute(_DIFFERENCES, values)
-        found = cursor.fetchall()
-        cursor.connection.rollback()
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        with raw.cursor() as cursor:
+            stage_messages(cursor)
+            cursor.execute(_EVERYTHING, values)
+            for statement in PLAN_SESSIONS:
+                cursor.execute(read_sql(f"load/{statement}.sql"), values)
+            cursor.execute(_DIFFERENCES, values)
+            found = cursor.fetchall()
+        raw.rollback()
     return found

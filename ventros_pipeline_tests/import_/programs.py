@@ -316,12 +316,17 @@ class MemoryArchive(Archive):
     def _replace(self, path: Path, frame: pl.DataFrame) -> None:
         self.files[path] = frame
 
+    def days(self, channel: str) -> list[date]:
+        return [day for day in DAYS if self.path(channel, day) in self.files]
+
 
 # In one statement, so that emptying costs one round trip; what hangs on these goes by cascade.
 _EMPTY = """
     TRUNCATE public.messages, public.sessions, public.contacts, public.chats, history_sync.people,
         history_sync.balance, history_sync.coverage, history_sync.quarantine, history_sync.evidence,
-        history_sync.separations, history_sync.channel_state, history_sync.loaded_days CASCADE
+        history_sync.separations, history_sync.channel_state, history_sync.loaded_days,
+        history_sync.runs, history_sync.writes, history_sync.changes, history_sync.erased,
+        history_sync.erasures CASCADE
 """
 _ROWS = """
     SELECT m.id, m.channel_id, k.stanza_id, k.address, m.contact_id, m.from_me, m.text, m.status,
@@ -404,9 +409,10 @@ class Crm:
             read_at=NOW - timedelta(days=1) + timedelta(minutes=next(self.reads)),
         )
 
-    def load(self, channel: int, days: Sequence[date]) -> None:
+    def load(self, channel: int, days: Sequence[date], run_id: str | None = None) -> None:
+        run_id = run_id or str(uuid4())
         run = Importer(
-            self.engine, self.archive, self.settings, self.channels[channel], str(uuid4()), NOW
+            self.engine, self.archive, self.settings, self.channels[channel], run_id, NOW
         )
         for _ in run.load_days(days):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from ventros_pipeline.archive import Row
-from ventros_pipeline.crm import quarantine
+from ventros_pipeline.crm import ledger, quarantine
 from ventros_pipeline.crm.limits import DayRange
 from ventros_pipeline.crm.quarantine import QuarantineError, redacted
+from ventros_pipeline.crm.sealing import SealError
+from ventros_pipeline.crm.undo import undo_run
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.report import report_of
+from ventros_pipeline.settings import get_settings
 from ventros_pipeline.waha import wire
 from ventros_pipeline_tests.import_.world import World, at, message, write_account
 
@@ -70,6 +74,40 @@ def test_a_row_that_cannot_be_read_any_more_comes_back(
     [letter] = quarantine.letters(held.engine, held.channel)
     assert (letter.reason, letter.times_seen, letter.became) == ("not_json", 2, None)
     assert "3EB00001" in quarantine.letter(held.engine, held.channel, letter.id).payload
+
+
+def test_a_row_that_an_undone_run_let_out_waits_again(held: World) -> None:
+    day = date(2026, 6, 2)
+    before = quarantine.letters(held.engine, held.channel)
+    for _ in range(2):
+        importer = held.importer()
+        ledger.start_run(held.engine, held.channel, importer.run_id, day, day)
+        [loaded] = importer.load_days([day])
+        ledger.end_run(held.engine, held.channel, importer.run_id)
+        assert loaded.inserted == 1
+        assert quarantine.waiting_days(held.engine, held.channel) == {}
+        assert undo_run(held.engine, importer.run_id).removed["messages"] == 1
+        assert quarantine.letters(held.engine, held.channel) == before
+
+
+def test_a_payload_is_sealed_at_rest_and_open_to_whoever_has_the_key(
+    held: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    parse = wire._parse
+    with monkeypatch.context() as patch:
+        patch.setenv("VENTROS_QUARANTINE_KEY", key)
+        patch.setattr(wire, "_parse", lambda row: "no_id" if b"3EB00001" in row else parse(row))
+        get_settings.cache_clear()
+        list(held.importer().load_days([date(2026, 6, 2)], force=True))
+        kept = held.value("SELECT payload FROM history_sync.quarantine")
+        assert "3EB00001" not in kept
+        [letter] = quarantine.letters(held.engine, held.channel)
+        shown = quarantine.letter(held.engine, held.channel, letter.id)
+        assert '"3EB00001"' in shown.payload
+    get_settings.cache_clear()
+    with pytest.raises(SealError, match="VENTROS_QUARANTINE_KEY is not set"):
+        quarantine.letter(held.engine, held.channel, letter.id)
 
 
 def test_a_row_of_which_one_version_can_be_read_is_a_message(held: World) -> None:

@@ -260,7 +260,8 @@ def test_a_row_that_is_no_message_is_kept_with_its_reason_and_costs_no_other(
     assert (figures["seen"], figures["inserted"], figures["quarantined"]) == (6, 5, 1)
     [kept] = world.rows("SELECT * FROM history_sync.quarantine")
     assert (kept["reason"], kept["times_seen"], kept["day"]) == (reason, 1, world.start)
-    assert len(kept["payload"]) >= len(row)
+    # U+0000 goes before the archive: a name could hide behind it.
+    assert len(kept["payload"]) >= len(row.replace(b"\x00", b""))
     again = world.import_days(now=world.now + timedelta(minutes=1))
     assert (again["inserted"], again["unchanged"], again["quarantined"]) == (0, 5, 1)
     assert world.value("SELECT times_seen FROM history_sync.quarantine") == 2

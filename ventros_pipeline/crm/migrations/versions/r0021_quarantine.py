@@ -3,7 +3,7 @@
 from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
 
 revision = "0021"
-down_revision = "0017"
+down_revision = "0020"
 
 
 def upgrade() -> None:

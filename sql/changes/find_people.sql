@@ -1,0 +1,2 @@
+INSERT INTO to_hold (kind, id)
+SELECT 'contact', contact_id FROM staged_people

@@ -1,0 +1,3 @@
+DELETE FROM public.domain_event_logs AS e
+WHERE e.aggregate_id IN (SELECT contact_id FROM departed)
+   OR e.payload::text ~ %(ids)s

@@ -1,0 +1,2 @@
+INSERT INTO departed (contact_id)
+SELECT unnest(%(contacts)s::uuid[])

@@ -1,0 +1,3 @@
+SELECT contact_id::text FROM departed
+UNION
+SELECT message_id::text FROM removed
