@@ -163,9 +163,7 @@ class Place:
                 if code:
                     outcome.problems.append(f"begun again, it failed: {self._errors(world)}")
                     return outcome
-            found = self._state(world)
-            wanted = self.expected[trial.start.name]
-            outcome.problems += [f"other {name}" for name in wanted if found[name] != wanted[name]]
+            outcome.problems += differences(self._state(world), self.expected[trial.start.name])
             return outcome
 
     # -- one import ---------------------------------------------------------------------------
@@ -239,6 +237,11 @@ class Place:
 
 
 _LAST_RUN = "SELECT run_id FROM history_sync.runs ORDER BY started_at DESC LIMIT 1"
+
+
+def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Say what is not as it should be."""
+    return [f"other {name}" for name in wanted if found[name] != wanted[name]]
 
 
 def ask(processes: subprocess.Popen[str], task: dict[str, Any]) -> dict[str, Any]:
