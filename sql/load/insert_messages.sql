@@ -44,3 +44,7 @@ SELECT
     s.reply_to_stanza, %(run_id)s
 FROM staged_messages AS s
 INNER JOIN written ON written.id = s.message_id
+-- Every message before the first key. Replies look among the keys; on a table that was empty when
+-- this was planned they do it by whichever index begins with the channel, and walked over all the
+-- keys that this statement had written: 70 s instead of 3 for the first 50,000 messages.
+WHERE (SELECT count(*) FROM written) > 0

@@ -40,11 +40,12 @@ def test_an_import_that_meets_a_failing_server_or_disk_ends_the_same(here: Place
 
 def test_a_row_that_is_missing_is_a_difference(here: Place) -> None:
     """A comparison that could not fail would prove nothing."""
-    for start in here.starts:
-        here.steps_of(start)
-        wanted = here.expected[start.name]
-        assert differences(wanted, wanted) == []
-        assert wanted.pop("proofs") == {}
-        for name, rows in wanted.items():
-            assert differences({**wanted, name: rows[:-1]}, wanted) == [f"other {name}"]
-        wanted["proofs"] = {}
+    start = here.starts[0]
+    here.steps_of(start)
+    wanted = here.expected[start.name]
+    assert differences(wanted, wanted) == []
+    assert wanted["proofs"] == {}
+    rows = {name: found for name, found in wanted.items() if name not in ("proofs", "quarantine")}
+    for name, found in rows.items():
+        assert found, name
+        assert differences({**wanted, name: found[:-1]}, wanted) == [f"other {name}"]
