@@ -25,7 +25,10 @@ from ventros_pipeline_tests.ui.browser import chromium
 IMAGES = Path(__file__).parent / "images"
 # The calendar begins on the day of the account's first message, so that every day is filled.
 START = "2025-07-15"
-SENSORS = ("channel_sensor", "history_sensor", "incremental_sensor")
+SENSORS = (
+    *("channel_sensor", "history_sensor", "incremental_sensor"),
+    *("failure_alert", "problem_alert"),
+)
 SCHEDULES = ("identity_sweep_hourly", "nightly_checks", "settle_daily", "weekly_retention")
 ASSETS = (
     *("channel_directory", "raw_messages", "crm_messages"),
@@ -139,8 +142,9 @@ def automation(page: Page, url: str) -> None:
     page.goto(url)
     for name in (*SENSORS, *SCHEDULES):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    # The switches come with what stands below each name, a while after the names.
-    expect(page.get_by_text("Standard sensor")).to_have_count(len(SENSORS))
+    # The switches come with what stands below each name, a while after the names. The sensor of
+    # failed runs is of another kind than the others.
+    expect(page.get_by_text("Standard sensor")).to_have_count(len(SENSORS) - 1)
     expect(page.get_by_text("Scheduled At")).to_have_count(len(SCHEDULES))
 
 
