@@ -40,7 +40,7 @@ test: $(READY)  ## lint, types and the whole test suite
 coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST) --cov --cov-report=term-missing:skip-covered
 
-fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before
+fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before, by each of two finders
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
 	$(BIN)/python -m ventros_pipeline_tests.fuzz
 

@@ -18,9 +18,11 @@ _ESCAPE = re.compile(
     rb"|\x00",
     re.DOTALL,
 )
-# A letter or `_` that is written as an escape, which no engine does; the second alternative takes
-# an escaped backslash with what it escapes.
-_SPELLED = re.compile(rb"\\u00([46][1-9a-fA-F]|5[0-9a-fA-F]|7[0-9aA])|\\[^u]|\x00", re.DOTALL)
+# A string, and the colon that makes it a name; what a name may hide behind: a letter or `_` written
+# as an escape, which no engine does, and U+0000. The last alternative takes an escaped backslash
+# with what it escapes.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
+_SPELLED = re.compile(rb"\\u00([46][1-9a-fA-F]|5[0-9a-fA-F]|7[0-9aA]|00)|\\[^u]", re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 
 
@@ -56,21 +58,26 @@ def _mend(match: re.Match[bytes]) -> bytes:
 
 
 def written_out(raw: bytes) -> bytes:
-    r"""Write out letters that stand as escapes (`\u006d` for `m`), and remove U+0000.
+    r"""Write out the letters of names that stand as escapes (`\u006d` for `m`), without U+0000.
 
-    What reads the text sees no difference; whoever looks for a name in it does.
+    What reads the text after `repair` sees no difference; whoever looks for a name in it does.
+    Values stay byte for byte, but for bytes of zero, which no JSON text may hold.
 
     Args:
         raw: JSON text.
     """
-    return _SPELLED.sub(_write_out, raw)
+    return _STRING.sub(_name_written_out, raw.replace(b"\x00", b""))
 
 
-def _write_out(match: re.Match[bytes]) -> bytes:
-    code = int(match[1], 16) if match[1] else 0
-    if match[0] == b"\x00":
+def _name_written_out(match: re.Match[bytes]) -> bytes:
+    return _SPELLED.sub(_letter, match[0]) if match[1] else match[0]
+
+
+def _letter(match: re.Match[bytes]) -> bytes:
+    code = int(match[1], 16) if match[1] else -1
+    if code == 0:
         return b""
-    return bytes([code]) if code == ord("_") or chr(code).isalpha() else match[0]
+    return bytes([code]) if code > 0 and (code == ord("_") or chr(code).isalpha()) else match[0]
 
 
 def split_array(body: bytes) -> list[bytes]:

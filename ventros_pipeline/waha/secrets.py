@@ -20,19 +20,19 @@ _SECRET = re.compile(
     rb"(?!null[\s,}])",
     re.IGNORECASE,
 )
-# What a name can hide behind: an escaped letter, or a U+0000 beside it, which is removed before the
-# row is read. WAHA writes neither; a fuzzer did.
-_HIDDEN = re.compile(rb"\\u00[4-7]|\x00")
+# What a name can hide behind: an escaped letter, or a U+0000 in it, which is removed before the row
+# is read. WAHA writes neither; a fuzzer did.
+_HIDDEN = re.compile(rb"\\u00[04-7]|\x00")
 
 
 def strip_secrets(raw: bytes) -> bytes:
     """Replace the value of every secret or thumbnail field by `null`, at any depth.
 
     The rest of the text stays byte for byte, so that the archive keeps what WAHA said; but where a
-    name could hide behind escapes, those are written out first. The value
-    may be a string (GOWS), `{"type":"Buffer",…}` (NOWEB), an index-keyed object `{"0":12,…}`
-    (WEBJS), or anything nested: it is skipped by counting brackets outside strings, not by a
-    parser, so deep nesting costs nothing.
+    name could hide behind escapes, the names are written out first. The value may be a string
+    (GOWS), `{"type":"Buffer",…}` (NOWEB), an index-keyed object `{"0":12,…}` (WEBJS), or anything
+    nested: it is skipped by counting brackets outside strings, not by a parser, so deep nesting
+    costs nothing.
 
     Args:
         raw: JSON text of one row, or of any value.

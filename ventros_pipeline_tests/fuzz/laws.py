@@ -48,7 +48,8 @@ def row(data: bytes) -> None:
         before, after = json.loads(repair(data)), json.loads(repair(stripped))
         assert strip_secrets(stripped) == stripped
         assert not list(_secrets(after))
-        assert _without_secrets(before) == _without_secrets(after)
+        # As text: NaN is not NaN, but says the same.
+        assert json.dumps(_without_secrets(before)) == json.dumps(_without_secrets(after))
 
 
 def page(data: bytes) -> None:
