@@ -216,8 +216,10 @@ ERRORS: Mapping[str, Entry] = {
     ),
     "serving.ServingError": Entry(
         "serve.ui",
-        "Something listens on the port of the UI already.",
-        "End it, or set `VENTROS_UI_PORT` to a free port.",
+        "Something listens on the port of the UI already, or Dagster's code server was killed and "
+        "the rest was stopped with it. What was committed is kept.",
+        "End what listens or set `VENTROS_UI_PORT` to a free port; begin `ventros up` again, or "
+        "let a service manager do so.",
     ),
     "api.server.ServeError": Entry(
         "serve.api",

@@ -15,6 +15,10 @@ from ventros_pipeline.settings import Settings
 HOST = "127.0.0.1"
 # Dagster's own processes are given 2 s each to end; a run in flight is not waited for.
 GRACE_SECONDS = 20
+WATCH_SECONDS = 2
+# Looks without a code server before it counts as gone: at a reload the next one starts before the
+# last one ends.
+_LOOKS = 3
 _PACKAGE = Path(__file__).parent
 
 
@@ -34,7 +38,7 @@ def serve_ui(settings: Settings) -> int:
     `instance.prepare_home` has pointed the environment at this home.
 
     Raises:
-        ServingError: something else listens on the port.
+        ServingError: something else listens on the port, or the code server has ended.
     """
     _refuse_taken_port(settings.ui_port)
     os.environ["VENTROS_HOME"] = str(settings.home.resolve())
@@ -56,11 +60,47 @@ def serve_ui(settings: Settings) -> int:
     # A group of its own: an interrupt reaches only us, and we end the whole family in order.
     child = subprocess.Popen(command, start_new_session=True)  # noqa: S603
     try:
-        return child.wait() or 1  # It never ends by itself unless something is wrong.
+        return _watched(child)
     except KeyboardInterrupt:
         return 0
     finally:
         _end_family(child)
+
+
+def _watched(child: subprocess.Popen[bytes]) -> int:
+    """Wait until Dagster ends, which it does by itself only when something is wrong.
+
+    It ends when its webserver or its daemon does. When its code server is killed, which a machine
+    short of memory does, it goes on, and shows a code location that never comes back.
+
+    Raises:
+        ServingError: there is no code server any more.
+    """
+    without = None  # Until the first one was seen.
+    while True:
+        try:
+            return child.wait(WATCH_SECONDS) or 1
+        except subprocess.TimeoutExpired:
+            if _has_code_server(child.pid):
+                without = 0
+            elif without is not None and (without := without + 1) == _LOOKS:
+                raise ServingError(
+                    "Dagster's code server has ended, and Dagster does not start another one, so "
+                    "everything was stopped: run `ventros up` again, or let a service manager do "
+                    "so. What was committed is kept; imports go on where they were"
+                ) from None
+
+
+def _has_code_server(pid: int) -> bool:
+    import psutil
+
+    with suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                words = process.cmdline() or ()  # None while it ends.
+                if "grpc" in words and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+    return False
 
 
 def _refuse_taken_port(port: int) -> None:

@@ -47,13 +47,28 @@ class Dagster:
         self.port = int(environment["VENTROS_UI_PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
+        self.environment = environment
+        self.process = self._begin()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
                 [str(VENTROS), "up"],
-                env=os.environ | environment,
+                env=os.environ | self.environment,
                 stdout=out,
                 stderr=out,
             )
+
+    def begin_again(self) -> None:
+        """Start it anew where it has ended, as a service manager does."""
+        if self.process.poll() is not None:
+            self.process = self._begin()
+        self.wait_until_served()
+
+    def processes(self, word: str) -> list[psutil.Process]:
+        """Return the processes of the family in whose command a word stands."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [found for found in family if word in found.cmdline()]
 
     def wait_until_served(self) -> None:
         """Wait until the code location is loaded, too."""

@@ -41,6 +41,8 @@ PAGE = 5
 DAYS = 8
 STANZAS = [f"3EB0{number:04}" for number in range(2 * DAYS)]
 NO_WAIT = "UPDATE history_sync.plan_ranges SET not_before = '-infinity'"
+# A word of the command of each process of Dagster.
+PROCESSES = {"daemon": "dagster._daemon", "code server": "grpc"}
 PID = re.compile(r"Started process for run \(pid: (\d+)\)")
 
 
@@ -146,27 +148,56 @@ def today() -> date:
 def test_a_plan_goes_on_by_itself_after_its_run_was_killed_in_the_middle_of_a_range(
     daemon: Daemon, holding: Holding
 ) -> None:
-    days = DayRange(today() - timedelta(days=DAYS), today())
-    lifecycle.enable(daemon.engine, daemon.channel)
-    plans.request(daemon.engine, daemon.channel, Wish("full"), [days])
-    for sensor in ("channel_sensor", "history_sensor"):
-        daemon.dagster.turn_on(sensor)
-
-    wait_for("page held back", lambda: holding.held.wait(0.5) or None)
-    [run] = daemon.instance.get_runs()
+    run = begin_plan(daemon, holding)
     killed = wait_for("process of the run", lambda: daemon.process_of(run.run_id))
     os.kill(killed.pid, signal.SIGKILL)
     holding.is_on = False
 
-    def is_over() -> Plan | None:
-        daemon.hurry()
-        plan = daemon.plan()
-        return None if plan.is_open else plan
-
-    plan = wait_for("end of the plan", is_over, patience=300)
+    plan = end_of_plan(daemon)
     assert (plan.status, plan.error) == ("completed", None)
     assert [(found.state, found.attempt) for found in plan.ranges] == [("done", 2)]
     assert daemon.stanzas() == STANZAS
     runs = {found.run_id: found.status for found in daemon.instance.get_runs()}
     assert runs.pop(run.run_id) == dg.DagsterRunStatus.FAILURE
     assert list(runs.values()) == [dg.DagsterRunStatus.SUCCESS]
+
+
+@pytest.mark.parametrize("what", PROCESSES)
+def test_a_plan_ends_well_after_a_process_of_dagster_was_killed_and_all_was_begun_again(
+    daemon: Daemon, holding: Holding, what: str
+) -> None:
+    begin_plan(daemon, holding)
+    [killed] = daemon.dagster.processes(PROCESSES[what])
+    killed.kill()
+    # Dagster goes down with its daemon; with its code server, only because we see to it.
+    wait_for("end of all", lambda: daemon.dagster.process.poll())
+    holding.is_on = False
+    daemon.dagster.begin_again()
+
+    plan = end_of_plan(daemon)
+    assert (plan.status, plan.error) == ("completed", None)
+    assert [found.state for found in plan.ranges] == ["done"]
+    assert daemon.stanzas() == STANZAS
+
+
+def begin_plan(daemon: Daemon, holding: Holding) -> dg.DagsterRun:
+    """Let a plan begin; return its run, which waits for a page."""
+    days = DayRange(today() - timedelta(days=DAYS), today())
+    lifecycle.enable(daemon.engine, daemon.channel)
+    plans.request(daemon.engine, daemon.channel, Wish("full"), [days])
+    for sensor in ("channel_sensor", "history_sensor"):
+        daemon.dagster.turn_on(sensor)
+    wait_for("page held back", lambda: holding.held.wait(0.5) or None)
+    [run] = daemon.instance.get_runs()
+    return run
+
+
+def end_of_plan(daemon: Daemon) -> Plan:
+    """Wait until the plan is over, without the waits."""
+
+    def is_over() -> Plan | None:
+        daemon.hurry()
+        plan = daemon.plan()
+        return None if plan.is_open else plan
+
+    return wait_for("end of the plan", is_over, patience=300)
