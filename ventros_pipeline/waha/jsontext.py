@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import re
 
-_BROKEN = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\x00")
+_BROKEN = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 # One alternative per kind of escape, in this order, so that the second backslash of an escaped
 # backslash (`\\ud83d` in the JSON text) is consumed with the first and never starts an escape.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\u([0-9a-fA-F]{4})"
-    rb"|\\[^u]"
-    rb"|\x00",
+    rb"|\\[^u]",
     re.DOTALL,
 )
-# A string, and the colon that makes it a name; what a name may hide behind: a letter or `_` written
-# as an escape, which no engine does, and U+0000. The last alternative takes an escaped backslash
-# with what it escapes.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
-_SPELLED = re.compile(rb"\\u00([46][1-9a-fA-F]|5[0-9a-fA-F]|7[0-9aA]|00)|\\[^u]", re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 
 
@@ -39,7 +33,9 @@ def repair(raw: bytes) -> bytes:
     Returns:
         JSON text that decodes to clean strings. Bytes that are not UTF-8 become U+FFFD too.
     """
-    if (b"\\u" in raw or b"\x00" in raw) and _BROKEN.search(raw):
+    if b"\x00" in raw:
+        raw = raw.replace(b"\x00", b"")  # First, as it may stand within an escape.
+    if b"\\u" in raw and _BROKEN.search(raw):
         raw = _ESCAPE.sub(_mend, raw)
     try:
         raw.decode()
@@ -50,34 +46,11 @@ def repair(raw: bytes) -> bytes:
 
 def _mend(match: re.Match[bytes]) -> bytes:
     digits = match[1]
-    if match[0] == b"\x00" or digits == b"0000":
+    if digits == b"0000":
         return b""
     if digits is not None and digits[:1] in b"dD" and digits[1:2] in b"89abcdefABCDEF":
         return rb"\ufffd"
     return match[0]
-
-
-def written_out(raw: bytes) -> bytes:
-    r"""Write out the letters of names that stand as escapes (`\u006d` for `m`), without U+0000.
-
-    What reads the text after `repair` sees no difference; whoever looks for a name in it does.
-    Values stay byte for byte, but for bytes of zero, which no JSON text may hold.
-
-    Args:
-        raw: JSON text.
-    """
-    return _STRING.sub(_name_written_out, raw.replace(b"\x00", b""))
-
-
-def _name_written_out(match: re.Match[bytes]) -> bytes:
-    return _SPELLED.sub(_letter, match[0]) if match[1] else match[0]
-
-
-def _letter(match: re.Match[bytes]) -> bytes:
-    code = int(match[1], 16) if match[1] else -1
-    if code == 0:
-        return b""
-    return bytes([code]) if code > 0 and (code == ord("_") or chr(code).isalpha()) else match[0]
 
 
 def split_array(body: bytes) -> list[bytes]:

@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import re
 
-from ventros_pipeline.waha.jsontext import value_end, written_out
+from ventros_pipeline.waha.jsontext import value_end
 
 # The engines write them as mediaKey, messageSecret, jpegThumbnail (NOWEB, WEBJS), JPEGThumbnail
 # (GOWS) and thumbnail (the location of every engine). A key must follow `{` or `,` and its quote
 # must be bare: inside a string every quote has a backslash before it, and a quote that closes a
 # string is never followed by a letter, so text that talks about "mediaKey" cannot match.
+_NAMES = rb"(?:media_?key|message_?secret|jpeg_?thumbnail|png_?thumbnail|thumbnail)"
 _SECRET = re.compile(
     # To begin with one quote and one letter takes half the time of beginning with `[{,]\s*`.
-    rb'"(?=[mjpt])(?:media_?key|message_?secret|jpeg_?thumbnail|png_?thumbnail|thumbnail)"\s*:\s*+'
-    rb"(?!null[\s,}])",
+    rb'"(?=[mjpt])' + _NAMES + rb'"\s*:\s*+(?!null[\s,}])',
     re.IGNORECASE,
 )
-# What a name can hide behind: an escaped letter, or a U+0000 in it, which is removed before the row
-# is read. WAHA writes neither; a fuzzer did.
+# What a name can hide behind: a letter written as an escape, or a U+0000 in it, which is removed
+# before the row is read. WAHA writes neither; a fuzzer did.
 _HIDDEN = re.compile(rb"\\u00[04-7]|\x00")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_SPELLED = re.compile(rb"\\u00([0-7][0-9a-fA-F])|\\[^u]", re.DOTALL)
+_ONE_NAME = re.compile(rb'"' + _NAMES + rb'"', re.IGNORECASE)
 
 
 def strip_secrets(raw: bytes) -> bytes:
     """Replace the value of every secret or thumbnail field by `null`, at any depth.
 
     The rest of the text stays byte for byte, so that the archive keeps what WAHA said; but where a
-    name could hide behind escapes, the names are written out first. The value may be a string
+    name hides behind escapes, it is written out first. The value may be a string
     (GOWS), `{"type":"Buffer",…}` (NOWEB), an index-keyed object `{"0":12,…}` (WEBJS), or anything
     nested: it is skipped by counting brackets outside strings, not by a parser, so deep nesting
     costs nothing.
@@ -41,7 +44,7 @@ def strip_secrets(raw: bytes) -> bytes:
         The same text without secrets.
     """
     if _HIDDEN.search(raw):
-        raw = written_out(raw)
+        raw = _STRING.sub(_shown, raw.replace(b"\x00", b""))
     parts: list[bytes] = []
     kept = 0
     while match := _next_secret(raw, kept):
@@ -61,3 +64,13 @@ def _next_secret(raw: bytes, start: int) -> re.Match[bytes] | None:
         if raw[before : before + 1] in (b"{", b","):
             return match
     return None
+
+
+def _shown(match: re.Match[bytes]) -> bytes:
+    """Return a string as it is, or the name of a secret that it is for whoever reads it."""
+    written = _SPELLED.sub(_letter, match[0])
+    return written if _ONE_NAME.fullmatch(written) else match[0]
+
+
+def _letter(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 16)]).strip(b"\0") if match[1] else match[0]

@@ -170,7 +170,7 @@ def test_a_plan_ends_well_after_a_process_of_dagster_was_killed_and_all_was_begu
     [killed] = daemon.dagster.processes(PROCESSES[what])
     killed.kill()
     # Dagster goes down with its daemon; with its code server, only because we see to it.
-    wait_for("end of all", lambda: daemon.dagster.process.poll())
+    wait_for("end of all", daemon.dagster.process.poll)
     holding.is_on = False
     daemon.dagster.begin_again()
 

@@ -59,7 +59,7 @@ def page(data: bytes) -> None:
     except ValueError:
         rows = None
     try:
-        parsed = json.loads(data)
+        parsed = json.loads(data.decode())  # From bytes it would guess UTF-16, too.
     except (ValueError, RecursionError):
         return
     if isinstance(parsed, list):
