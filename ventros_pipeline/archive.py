@@ -1,9 +1,9 @@
 """The raw archive: one parquet file per channel and UTC day, exactly what WAHA said.
 
-What belongs here: files, their atomic replacement, and versions. What does not: reading WAHA, or
-any opinion on what a message means. Reading a day again adds the versions that are new and removes
-nothing, so everything downstream can be rebuilt without asking WAHA again. Secrets were taken out
-before rows come here.
+What belongs here: files and versions. What does not: where files lie and how one takes the place
+of another (`stores.py`), reading WAHA, or any opinion on what a message means. Reading a day again
+adds the versions that are new and removes nothing, so everything downstream can be rebuilt without
+asking WAHA again. Secrets were taken out before rows come here.
 
 A row that a complete read does not show any more stays, and its file remembers the moments of the
 first two such reads. Only what is missed is written down: a read that shows what it showed before
@@ -12,14 +12,15 @@ leaves the file untouched.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 
 import polars as pl
+
+from ventros_pipeline.stores import ArchiveError, open_store
 
 TIME = pl.Datetime("us", "UTC")
 VERSION = pl.Schema(
@@ -55,10 +56,6 @@ MANY_ROWS = 20
 MOST_MISSING = 0.5
 
 
-class ArchiveError(Exception):
-    """The archive cannot be read or written; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class Row:
     """One message as WAHA returned it, minus secrets."""
@@ -88,20 +85,15 @@ class DayWritten:
 
 
 class Archive:
-    """The archive of all channels under one directory."""
+    """The archive of all channels at one place."""
 
-    def __init__(self, directory: Path) -> None:
-        """Use `directory`, which is made when the first day is written."""
-        self.directory = directory
+    def __init__(self, place: Path | str) -> None:
+        """Use a folder, which is made when the first day is written, or what lies at a URI."""
+        self.store = open_store(place)
 
-    def path(self, channel: str, day: date) -> Path:
-        """Return the file of one channel and day."""
-        return self.directory / channel / f"{day:%Y}" / f"{day.isoformat()}.parquet"
-
-    @property
-    def media(self) -> Path:
-        """The folder of media files; no channel key is this short."""
-        return self.directory / "media"
+    def name(self, channel: str, day: date) -> str:
+        """Return the name of the file of one channel and day."""
+        return f"{channel}/{day:%Y}/{day.isoformat()}.parquet"
 
     def write(
         self,
@@ -137,7 +129,7 @@ class Archive:
             versions = pl.concat([before, added])
         now, vanished = _marked(versions, read["row_key"].unique(), read_at, complete=complete)
         if before is None or not now.equals(before):
-            self._replace(self.path(channel, day), now)
+            self._replace(self.name(channel, day), now)
         return DayWritten(
             day, read["row_key"].n_unique(), now["row_key"].n_unique(), fresh.height, vanished
         )
@@ -166,7 +158,7 @@ class Archive:
 
     def days(self, channel: str) -> list[date]:
         """Return the days of a channel that were ever read, oldest first."""
-        files = (self.directory / channel).glob("[0-9]*/*.parquet")
+        files = map(PurePosixPath, self.store.sizes(channel))
         return sorted(date.fromisoformat(file.stem) for file in files)
 
     def rewrite(
@@ -198,7 +190,7 @@ class Archive:
         if touched and not dry_run:
             payloads = pl.Series("payload", cleaned, dtype=pl.Binary)
             now = before.with_columns(payloads).filter(~pl.col("row_key").is_in(list(gone)))
-            self._replace(self.path(channel, day), now)
+            self._replace(self.name(channel, day), now)
         return len(touched)
 
     def delete(self, channel: str, day: date) -> int:
@@ -207,45 +199,30 @@ class Archive:
         Raises:
             ArchiveError: the file cannot be deleted.
         """
-        path = self.path(channel, day)
-        try:
-            size = path.stat().st_size
-            path.unlink()
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise ArchiveError(f"cannot delete {path}: {error.strerror}") from error
-        return size
+        name = self.name(channel, day)
+        size = self.store.size(name)
+        if size is not None:
+            self.store.delete(name)
+        return size or 0
 
     def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
-        path = self.path(channel, day)
-        if not path.exists():
+        name = self.name(channel, day)
+        content = self.store.get(name)
+        if content is None:
             return None
         try:
-            return pl.read_parquet(path, schema=SCHEMA, missing_columns="insert")
+            return pl.read_parquet(content, schema=SCHEMA, missing_columns="insert")
         except pl.exceptions.PolarsError as error:
             raise ArchiveError(
-                f"channel {channel}, day {day}: {path.name} is damaged ({type(error).__name__}); "
-                "move it away and materialise raw_messages for this day again"
+                f"channel {channel}, day {day}: {name} is damaged ({type(error).__name__}); move "
+                f"it away from {self.store.place} and materialise raw_messages for this day again"
             ) from error
 
-    def _replace(self, path: Path, frame: pl.DataFrame) -> None:
-        """Write beside the file, flush to disk, then rename: a kill leaves the old or the new."""
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            frame.write_parquet(beside, compression="zstd", compression_level=3)
-            if not frame.is_empty():
-                with beside.open("rb") as file:
-                    os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise ArchiveError(
-                f"cannot write {path}: {error.strerror}; free space or fix the permissions, then "
-                "run the same days again (what was read before is kept)"
-            ) from error
+    def _replace(self, name: str, frame: pl.DataFrame) -> None:
+        content = BytesIO()
+        frame.write_parquet(content, compression="zstd", compression_level=3)
+        # There are years of empty days, and one that a power cut takes is read again.
+        self.store.put(name, content.getvalue(), sync=not frame.is_empty())
 
 
 def _marked(

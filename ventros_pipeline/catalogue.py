@@ -186,12 +186,29 @@ ERRORS: Mapping[str, Entry] = {
         "Run this one command as the owner of the CRM's tables (`VENTROS_DATABASE_URL`), or remove "
         "the rows that are named in the CRM, then repeat it.",
     ),
-    "archive.ArchiveError": Entry(
+    "stores.ArchiveError": Entry(
         "archive",
         "A day was never read into this archive, its file is damaged, or the disk is full or not "
         "ours.",
         "Do what the sentence says: free space, or read the days again with `ventros import "
-        "CHANNEL --since DAY --until DAY`. The archive lies under `VENTROS_HOME`.",
+        "CHANNEL --since DAY --until DAY`. The archive lies where `VENTROS_ARCHIVE_URI` says, or "
+        "under `VENTROS_HOME`.",
+    ),
+    "stores.ArchiveUnreachableError": Entry(
+        "archive.unreachable",
+        "The object store of the archive did not answer, or only with errors of its own, for "
+        "about half a minute.",
+        "See whether it runs and can be reached from here (`ventros doctor` tries). A planned "
+        "import tries again by itself: what was read before is kept, and the day in hand is read "
+        "again.",
+    ),
+    "stores.ArchiveRefusedError": Entry(
+        "archive.refused",
+        "The object store does not let us in, has no such bucket, or the environment lacks what "
+        "it needs.",
+        "Set the store's variables (`AWS_…`, `GOOGLE_…` or `AZURE_…`) where the pipeline runs, "
+        "with the right to read, write, list and delete, or correct `VENTROS_ARCHIVE_URI`; "
+        "`ventros doctor` tries it.",
     ),
     "planning.PlanError": Entry(
         "days",
@@ -344,6 +361,12 @@ COMPLAINTS: Mapping[str, Entry] = {
         "doctor.archive_disk_is_full",
         "The disk under `VENTROS_HOME` is nearly full.",
         "Free some space, or give `VENTROS_HOME` a larger disk.",
+    ),
+    "archive_unreachable": Entry(
+        "doctor.archive_unreachable",
+        "The object store of the archive cannot be reached, or does not let us write.",
+        "Do what the complaint says; the store's variables stand in the environment, its address "
+        "in `VENTROS_ARCHIVE_URI`.",
     ),
     "message_twice": Entry(
         "doctor.message_twice",

@@ -54,8 +54,12 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def open_archive(settings: Settings) -> Archive:
-    """Return the raw archive under `VENTROS_HOME`."""
-    return Archive(settings.archive_dir)
+    """Return the raw archive, at its URI or under `VENTROS_HOME`.
+
+    Raises:
+        ArchiveRefusedError: the environment has not what an object store needs.
+    """
+    return Archive(settings.archive_uri or settings.archive_dir)
 
 
 def load_env_file() -> None:

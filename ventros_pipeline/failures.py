@@ -23,6 +23,7 @@ from ventros_pipeline.crm.load import ConcurrentWriteError
 from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIENT
 from ventros_pipeline.crm.turns import ChannelBusyError
 from ventros_pipeline.settings import SettingsError
+from ventros_pipeline.stores import ArchiveRefusedError, ArchiveUnreachableError
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
     WahaGarbledError,
@@ -43,6 +44,8 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ChannelBusyError, TRANSIENT),
     (ConcurrentWriteError, TRANSIENT),
     (OperationalError, TRANSIENT),
+    (ArchiveUnreachableError, TRANSIENT),
+    (ArchiveRefusedError, CONFIGURATION),
     (LifecycleError, CONFIGURATION),
     (ChannelError, CONFIGURATION),
     (DatabaseError, CONFIGURATION),

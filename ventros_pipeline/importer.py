@@ -522,7 +522,7 @@ class Importer:
             if found == MESSAGE_GONE:
                 client.probe()  # A proxy whose WAHA is away says 404, too, and to this as well.
             return media.Outcome(found.state, found.reason)
-        sha256 = MediaStore(self.archive.media).put(found.content)
+        sha256 = MediaStore(self.archive.store).put(found.content)
         return media.Outcome("stored", None, sha256, len(found.content), found.mimetype)
 
     def _fetch_avatar(self, client: WahaClient, contact: str, address: str) -> bool:

@@ -16,6 +16,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ventros_pipeline.stores import BUCKET_URI, FOLDER_URI
+
 KEY_BYTES = 32
 
 
@@ -51,6 +53,13 @@ class Settings(BaseSettings):
         description="A separate Postgres database for Dagster's own storage. Unset: a database "
         "`dagster` of the embedded server; SQLite under `VENTROS_HOME`, which is slower, where "
         "`VENTROS_DATABASE_URL` is set.",
+    )
+    archive_uri: str | None = Field(
+        None,
+        description="Where the raw archive and media files lie: `s3://BUCKET/PREFIX`, "
+        "`gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///FOLDER`. Keys of the store come "
+        "from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`), never from here. Unset: "
+        "`VENTROS_HOME/archive`.",
     )
     history_start: date = Field(
         date(2024, 1, 1),
@@ -103,9 +112,9 @@ class Settings(BaseSettings):
     media_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/]+\S*$",
-        description="Address under which the CRM can fetch what lies in "
-        "`VENTROS_HOME/archive/media`, by a web server or a synced object store. Unset: fetched "
-        "files are not enriched.",
+        description="Address under which the CRM can fetch what lies in the "
+        "archive's folder `media` (`VENTROS_ARCHIVE_URI`), by a web server or from the object "
+        "store. Unset: fetched files are not enriched.",
     )
     usd_per_whisper_minute: float = Field(
         0.006, ge=0, description="What a minute of voice or audio costs to transcribe, in USD."
@@ -207,6 +216,17 @@ class Settings(BaseSettings):
         "and `VENTROS_UI_PORT`.",
     )
 
+    @field_validator("archive_uri")
+    @classmethod
+    def _archive_uri_has_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and not (BUCKET_URI.fullmatch(value) or FOLDER_URI.fullmatch(value)):
+            raise ValueError(
+                "it must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or "
+                "file:///FOLDER, without user, password or options: those of the store come from "
+                "the environment (AWS_…, GOOGLE_… or AZURE_…)"
+            )
+        return value
+
     @field_validator("quarantine_key")
     @classmethod
     def _quarantine_key_is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
@@ -231,7 +251,7 @@ class Settings(BaseSettings):
 
     @property
     def archive_dir(self) -> Path:
-        """Where the raw archive lives."""
+        """Where the raw archive lies, unless `archive_uri` says otherwise."""
         return self.home.resolve() / "archive"
 
     @property

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ventros_pipeline.archive import ArchiveError
 from ventros_pipeline.crm.channels import ChannelError
 from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
 from ventros_pipeline.crm.load import ConcurrentWriteError
 from ventros_pipeline.crm.turns import ChannelBusyError
 from ventros_pipeline.failures import explained, kind_of
+from ventros_pipeline.stores import ArchiveError, ArchiveRefusedError, ArchiveUnreachableError
 from ventros_pipeline.waha.courtesy import RestingError
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
@@ -96,6 +96,8 @@ def test_only_what_can_pass_by_itself_is_tried_again() -> None:
         (ChannelBusyError, "transient"),
         (ConcurrentWriteError, "transient"),
         (WahaProtocolError, "poison"),
+        (ArchiveUnreachableError, "transient"),
+        (ArchiveRefusedError, "configuration"),
         (ArchiveError, "poison"),
         (ValueError, "poison"),
     ],

@@ -59,7 +59,8 @@ def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[st
     from ventros_pipeline.waha import health
 
     settings = read_settings()
-    complaints = doctor.examine_database(engine, settings.archive_dir)
+    archive = open_archive(settings)
+    complaints = doctor.examine_database(engine, archive)
     facts = doctor.facts_of_database(engine)
     if any(found.name == "migrations_pending" for found in complaints):
         return complaints, facts
@@ -68,7 +69,7 @@ def _examined(engine: Engine, key: str | None) -> tuple[list[Complaint], dict[st
     if key is None:
         return complaints, facts
     channel = get_channel(engine, key)
-    with Importer(engine, open_archive(settings), settings, channel, run_id="").client() as client:
+    with Importer(engine, archive, settings, channel, run_id="").client() as client:
         found = health.examine(client)
     complaints += [*doctor.complaints_of(found), *doctor.examine(engine, channel)]
     return complaints, facts | found.facts

@@ -33,11 +33,11 @@ def forget(
 
     It cannot be taken back. What others wrote stays, without the person's address.
     """
-    from ventros_pipeline.archive import Archive
     from ventros_pipeline.crm import erasure
+    from ventros_pipeline.environment import open_archive
 
     with open_database(migrated=True) as engine:
-        archive = Archive(read_settings().archive_dir)
+        archive = open_archive(read_settings())
         person = erasure.find_person(engine, erasure.find_project(engine, project), phone)
         _show(person)
         if not (yes or dry_run):

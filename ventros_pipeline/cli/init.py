@@ -304,6 +304,7 @@ def settle_tables(setup: Setup, engine: Engine) -> tuple[list[str], dict[str, st
         InitError: the database is not migrated, or something of it needs a person.
     """
     from ventros_pipeline.crm import doctor, migrate
+    from ventros_pipeline.environment import open_archive
 
     state = migrate.status(engine)
     applied: list[str] = []
@@ -315,7 +316,7 @@ def settle_tables(setup: Setup, engine: Engine) -> tuple[list[str], dict[str, st
                 "`ventros db migrate`, then `ventros init` again"
             )
         applied = [done.name for done in migrate.migrate(engine) if not done.skipped]
-    complaints = doctor.examine_database(engine, read_settings().archive_dir)
+    complaints = doctor.examine_database(engine, open_archive(read_settings()))
     for complaint in complaints:
         if not complaint.needs_a_person:
             setup.warn(_in_words(complaint))

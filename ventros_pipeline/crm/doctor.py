@@ -8,17 +8,16 @@ WAHA (`waha/health.py`).
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 
+from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
@@ -26,6 +25,7 @@ from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
 from ventros_pipeline.crm.preconditions import SENSOR
 from ventros_pipeline.crm.quarantine import waiting_days
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.stores import ArchiveError
 from ventros_pipeline.transform import phones
 from ventros_pipeline.waha.health import Health
 
@@ -98,12 +98,8 @@ def examine(engine: Engine, channel: Channel) -> list[Complaint]:
     return [complaint for complaint in complaints if complaint.found]
 
 
-def examine_database(engine: Engine, archive: Path) -> list[Complaint]:
-    """Look for what keeps any import from going well: the database, its clock, the archive's disk.
-
-    Args:
-        archive: the folder of the archive, which may not be there yet.
-    """
+def examine_database(engine: Engine, archive: Archive) -> list[Complaint]:
+    """Look for what keeps any import from going well: the database, its clock, the archive."""
     complaints = (
         _pending(engine),
         _other_columns(engine),
@@ -113,6 +109,7 @@ def examine_database(engine: Engine, archive: Path) -> list[Complaint]:
         _old_server(engine),
         _clock(engine),
         _disk(archive),
+        _unreachable(archive),
     )
     return [complaint for complaint in complaints if complaint.found]
 
@@ -252,14 +249,27 @@ def _clock(engine: Engine) -> Complaint:
     )
 
 
-def _disk(archive: Path) -> Complaint:
-    folder = next(f for f in (archive, *archive.parents) if f.exists())
-    free = shutil.disk_usage(folder).free
+def _disk(archive: Archive) -> Complaint:
+    free = archive.store.free()
     return Complaint(
         "archive_disk_is_full",
-        f"The disk of the archive has {free / 2**20:,.0f} MB left.",
-        int(free < FREE_BYTES),
+        f"The disk of the archive has {(free or 0) / 2**20:,.0f} MB left.",
+        int(free is not None and free < FREE_BYTES),
         ["free some space, or give VENTROS_HOME a larger disk"],
+    )
+
+
+def _unreachable(archive: Archive) -> Complaint:
+    why = None
+    try:
+        archive.store.examine()
+    except ArchiveError as error:
+        why = str(error)
+    return Complaint(
+        "archive_unreachable",
+        f"The archive cannot be written: {why}.",
+        int(why is not None),
+        ["do what the sentence says, then `ventros doctor` again"],
     )
 
 

@@ -36,7 +36,7 @@ FITS = "fits"
 # What another budget would let through.
 BUDGET_REASONS = ("over_budget", "price_unknown")
 NOT_SERVED = (
-    "{messages} stored files cannot be fetched by the CRM: serve VENTROS_HOME/archive/media to it "
+    "{messages} stored files cannot be fetched by the CRM: serve the archive's folder media to it "
     "and set VENTROS_MEDIA_URL."
 )
 NOT_FETCHED = (

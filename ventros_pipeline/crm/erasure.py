@@ -287,6 +287,8 @@ class _Erasing:
         with rewriting(self.engine, channel):
             with self.engine.connect() as connection, _raw(connection).cursor() as cursor:
                 eraser = self._eraser(cursor)
+            if not self.dry_run:
+                self.archive.store.tidy(channel.key)
             return sum(
                 self.archive.rewrite(channel.key, day, eraser.clean, dry_run=self.dry_run)
                 for day in self.archive.days(channel.key)
@@ -294,7 +296,7 @@ class _Erasing:
 
     def _end(self, counts: Mapping[str, int]) -> None:
         """Delete files that nobody has any more, and close what is open."""
-        store = MediaStore(self.archive.media)
+        store = MediaStore(self.archive.store)
         with self.engine.begin() as connection:
             cursor = _raw(connection).cursor()
             self._execute(cursor, "select_open")

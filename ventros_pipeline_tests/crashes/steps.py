@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import psycopg
 from dagster._core.instance.methods.event_methods import EventMethods
 
 from ventros_pipeline.crm import sql
 from ventros_pipeline.resources import Pipeline
+from ventros_pipeline.stores import Folder
 
 # How the sessions of an import that has an incident are known to the server.
 VICTIM = "ventros-victim"
@@ -107,7 +107,7 @@ class Steps:
         self._watch_copies()
         self._around(psycopg.Connection, "commit", lambda *_: "commit")
         self._around(httpx.Client, "send", lambda *_, request: f"fetch {_path(request)}", "request")
-        self._around(pl.DataFrame, "write_parquet", lambda *_: "archive: write")
+        self._around(Folder, "_write", lambda *_: "archive: write")
         self._around(os, "replace", lambda *_: "archive: rename")
         self._around(os, "fsync", lambda *_: "archive: sync")
         self._around(

@@ -226,7 +226,7 @@ class Place:
         state: dict[str, Any] = dict(content(world))
         for name, query in _KNOWN.items():
             state[name] = sorted(str(row) for row in world.rows(query))
-        days = [d for d in world.days if world.archive.path(world.channel.key, d).exists()]
+        days = world.archive.days(world.channel.key)
         rows = world.archive.read(world.channel.key, days).select("day", "row_key", "payload")
         state["archive"] = sorted(rows.unique().iter_rows())
         state["proofs"] = {name: n for name, n in world.findings().items() if n}

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import doctor, media, merging
 from ventros_pipeline.crm.channels import add_channel
 from ventros_pipeline.crm.courtesy import PostgresCourtesy
@@ -340,12 +341,12 @@ def test_the_importer_finds_nothing_to_migrate_and_the_doctor_nothing_to_complai
     importer: Engine, tmp_path: Path
 ) -> None:
     assert migrate(importer) == []
-    assert doctor.examine_database(importer, tmp_path / "not" / "yet") == []
+    assert doctor.examine_database(importer, Archive(tmp_path / "not" / "yet")) == []
     assert doctor.facts_of_database(importer)["crm"] == "existing"
 
 
 def complaints(engine: Engine, folder: Path) -> dict[str, doctor.Complaint]:
-    return {found.name: found for found in doctor.examine_database(engine, folder)}
+    return {found.name: found for found in doctor.examine_database(engine, Archive(folder))}
 
 
 def test_the_doctor_says_what_the_owner_has_to_do_first(

@@ -192,7 +192,9 @@ def test_a_day_that_left_the_archive_is_still_in_the_crm_and_can_be_read_again(
 
 def archived_size(house: House, tmp_path: Path, day: int) -> int:
     archive = Archive(tmp_path / "home" / "archive")
-    return archive.path(house.channels[0].key, date(2026, 6, day)).stat().st_size
+    size = archive.store.size(archive.name(house.channels[0].key, date(2026, 6, day)))
+    assert size
+    return size
 
 
 # -- Dagster's runs ------------------------------------------------------------------------------

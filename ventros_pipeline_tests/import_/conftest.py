@@ -20,6 +20,7 @@ from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.demo import BUNDLED_ACCOUNT
 from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline_tests import buckets
 from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, World, new_world
 
@@ -34,6 +35,13 @@ def waha_key() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEY_VARIABLE, KEY)
         yield
+
+
+@pytest.fixture
+def s3() -> Iterator[buckets.S3]:
+    """An object store that speaks S3, and the environment that leads to it."""
+    with buckets.serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -308,16 +308,16 @@ class MemoryArchive(Archive):
 
     def __init__(self) -> None:
         super().__init__(Path())
-        self.files: dict[Path, pl.DataFrame] = {}
+        self.files: dict[str, pl.DataFrame] = {}
 
     def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
-        return self.files.get(self.path(channel, day))
+        return self.files.get(self.name(channel, day))
 
-    def _replace(self, path: Path, frame: pl.DataFrame) -> None:
-        self.files[path] = frame
+    def _replace(self, name: str, frame: pl.DataFrame) -> None:
+        self.files[name] = frame
 
     def days(self, channel: str) -> list[date]:
-        return [day for day in DAYS if self.path(channel, day) in self.files]
+        return [day for day in DAYS if self.name(channel, day) in self.files]
 
 
 # In one statement, so that emptying costs one round trip; what hangs on these goes by cascade.

@@ -216,7 +216,7 @@ def test_an_address_leads_to_the_archived_file_and_ends_like_one(
         address, _, fragment = requests(world)[name]["media_url"].partition("#")
         folder, _, path = address.partition("/media/")
         assert folder == "https://files.example.com"
-        assert (world.archive.media / path).is_file()
+        assert (world.home / "archive" / "media" / path).is_file()
         assert fragment == f"file.{ending}"
 
 

@@ -23,6 +23,7 @@ from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.crm.erasure import ErasureError, find_person, find_project, forget
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline_tests.buckets import S3
 from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.import_.programs import LINE, Crm, Live, Seen
 from ventros_pipeline_tests.import_.test_programs import seen
@@ -109,6 +110,10 @@ def served(folder: Path) -> Path:
 @pytest.fixture
 def ana(world: World, replay: Serve, tmp_path: Path) -> World:
     """A world that has read all of it, and what the CRM and people wrote besides."""
+    return with_ana(world, replay, tmp_path)
+
+
+def with_ana(world: World, replay: Serve, tmp_path: Path) -> World:
     replay(served(tmp_path / "account"))
     world.import_days()
     contact = world.value(
@@ -141,7 +146,7 @@ def ana(world: World, replay: Serve, tmp_path: Path) -> World:
         name=f"false_{GROUP}_300000000001_{LID}@lid",
         run=world.run_ids[-1],
     )
-    sha256 = MediaStore(world.archive.media).put(SECRET.encode())
+    sha256 = MediaStore(world.archive.store).put(SECRET.encode())
     world.execute(
         "INSERT INTO history_sync.media (message_id, channel_id, state, sha256) "
         "SELECT message_id, channel_id, 'stored', :sha FROM history_sync.message_keys "
@@ -162,17 +167,19 @@ def everything(world: World) -> Iterator[tuple[str, str]]:
             yield table["name"], row["row"]
     for path in world.home.rglob("*"):
         yield "a path", str(path.relative_to(world.home))
-        if path.suffix == ".parquet":
-            # Compressed, so that its bytes alone would say nothing.
-            for row in pl.read_parquet(path).iter_rows():
-                yield (
-                    path.name,
-                    " ".join(
-                        part.decode() if isinstance(part, bytes) else str(part) for part in row
-                    ),
-                )
-        elif path.is_file():
+        if path.is_file() and path.suffix != ".parquet":
             yield path.name, path.read_bytes().decode(errors="replace")
+    store = world.archive.store
+    for name in store.sizes(""):
+        yield "a name", name
+        content = store.get(name) or b""
+        if name.endswith(".parquet"):
+            # Compressed, so that its bytes alone would say nothing.
+            for row in pl.read_parquet(content).iter_rows():
+                parts = (p.decode() if isinstance(p, bytes) else str(p) for p in row)
+                yield name, " ".join(parts)
+        else:
+            yield name, content.decode(errors="replace")
 
 
 def traces(world: World, forms: Sequence[str] = FORMS) -> list[tuple[str, str]]:
@@ -219,6 +226,24 @@ def test_nothing_of_an_erased_person_is_left_and_nothing_brings_her_back(ana: Wo
         pass
     assert traces(ana) == []
     ana.assert_proved()
+
+
+def test_nothing_of_an_erased_person_is_left_in_a_bucket(
+    world: World, replay: Serve, tmp_path: Path, s3: S3
+) -> None:
+    world.place = s3.uri
+    with_ana(world, replay, tmp_path)
+    assert {form for form, where in traces(world) if "/" in where} == set(FORMS)
+    erase(world)
+    assert traces(world) == []
+    assert not (world.home / "archive").exists()
+
+
+def test_what_a_killed_writer_left_of_an_erased_person_goes_too(ana: World) -> None:
+    day = ana.archive.name(ana.channel.key, ana.days[1])
+    (ana.home / "archive" / f"{day}.abc.tmp").write_bytes(SECRET.encode())
+    erase(ana)
+    assert traces(ana) == []
 
 
 def test_an_erasure_that_is_cut_off_is_finished_by_the_next(

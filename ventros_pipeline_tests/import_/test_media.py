@@ -80,8 +80,12 @@ def states(world: World) -> dict[str, tuple[str, str | None, int]]:
     return {row["stanza_id"]: (row["state"], row["reason"], row["attempts"]) for row in rows}
 
 
+def media_folder(world: World) -> Path:
+    return world.home / "archive" / "media"
+
+
 def stored_files(world: World) -> list[Path]:
-    return sorted(path for path in world.archive.media.rglob("*") if path.is_file())
+    return sorted(path for path in media_folder(world).rglob("*") if path.is_file())
 
 
 def test_files_are_stored_under_the_hash_of_their_content(world: World, imported: Any) -> None:
@@ -93,7 +97,7 @@ def test_files_are_stored_under_the_hash_of_their_content(world: World, imported
     [path] = stored_files(world)
     content = path.read_bytes()
     assert row["sha256"] == path.name == hashlib.sha256(content).hexdigest()
-    assert path.parent == world.archive.media / path.name[:2] / path.name[2:4]
+    assert path.parent == media_folder(world) / path.name[:2] / path.name[2:4]
     assert row["bytes"] == len(content) == 3000
     assert row["mimetype"] == "image/jpeg"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

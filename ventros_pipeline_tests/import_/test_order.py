@@ -22,6 +22,7 @@ from ventros_pipeline.crm.channels import get_channel
 from ventros_pipeline.crm.database import connect
 from ventros_pipeline.crm.embedded import EmbeddedServer
 from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline_tests.buckets import S3
 from ventros_pipeline_tests.conftest import fresh_database
 from ventros_pipeline_tests.import_ import killed_process
 from ventros_pipeline_tests.import_.conftest import START_A
@@ -67,6 +68,21 @@ def in_one_range(copies: NewWorld) -> dict[str, list[dict[str, Any]]]:
     assert len(whole["messages"]) > 400
     assert len(whole["sessions"]) > 300
     return whole
+
+
+def test_an_archive_in_a_bucket_gives_the_same_bytes(
+    copies: NewWorld, in_one_range: dict[str, Any], s3: S3
+) -> None:
+    world = copies()
+    world.place = s3.uri
+    world.import_days(DAYS)
+    assert content(world) == in_one_range
+    world.assert_proved()
+    assert world.archive.days(world.channel.key) == DAYS
+    assert not (world.home / "archive").exists()
+    # One request for a file: a day is written once, and read a few times.
+    day = f"/{s3.uri.removeprefix('s3://')}/{world.archive.name(world.channel.key, DAYS[3])}"
+    assert [method for method, path in s3.asked if path == day].count("PUT") == 1
 
 
 def test_day_by_day_backwards_gives_the_same_bytes(

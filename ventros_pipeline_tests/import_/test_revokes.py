@@ -144,6 +144,10 @@ def test_a_message_missed_by_two_reads_of_a_settled_day_becomes_a_tombstone(
     assert_sessions_count_what_is_there(world)
 
 
+def day_file(world: World) -> Path:
+    return world.home / "archive" / world.archive.name(world.channel.key, DAY)
+
+
 def test_a_tombstone_is_not_rewritten_and_the_archive_is_left_alone(
     world: World, serve: Serve
 ) -> None:
@@ -151,11 +155,11 @@ def test_a_tombstone_is_not_rewritten_and_the_archive_is_left_alone(
     read_again(world, 2)
     revoke(server, "B")
     read_again(world, 2)
-    before, file = rows(world), world.archive.path(world.channel.key, DAY).stat()
+    before, file = rows(world), day_file(world).stat()
     figures = read_again(world, 2)
     assert (figures["updated"], figures["unchanged"]) == (0, 3)
     assert rows(world) == before
-    assert world.archive.path(world.channel.key, DAY).stat().st_mtime_ns == file.st_mtime_ns
+    assert day_file(world).stat().st_mtime_ns == file.st_mtime_ns
 
 
 def test_reads_before_a_day_was_settled_prove_nothing(world: World, serve: Serve) -> None:

@@ -37,11 +37,12 @@ class World:
     channel: Channel
     start: date = START
     now: datetime = NOW
+    place: str | None = None  # URI of the archive, where it is not in the home.
     run_ids: list[str] = field(default_factory=list)
 
     @property
     def archive(self) -> Archive:
-        return Archive(self.home / "archive")
+        return Archive(self.place or self.home / "archive")
 
     @property
     def days(self) -> list[date]:
@@ -97,7 +98,7 @@ class World:
             proof.name: prove(self.engine, self.channel, proof, self.run_ids[-1]).found
             for proof in PROOFS
         }
-        days = [day for day in self.days if self.archive.path(self.channel.key, day).exists()]
+        days = self.archive.days(self.channel.key)
         said = archived_times(self.archive, self.channel.key, days)
         found["original_times_kept"] = prove_times(self.engine, self.channel, days, said).found
         return found
