@@ -10,6 +10,10 @@ Three things of it cost most of an import's time, and are different here:
 - it asks for a partition key again and again, and before that each time for the keys' table, and
   before every asset and run whether its tables have columns that all of them have.
 
+A fourth thing is mended: it makes its tables one statement at a time, and from then on looks for
+one of them only. Whoever was killed in between, or met a full disk, had a database that no command
+could use again; here the tables come all at once or not at all.
+
 What belongs here: how Dagster stores. What does not: where (`instance.py`). `dagster.yaml` names
 the class under `storage: custom`. The classes it stands on are dagster-postgres' public ones; that
 they call `store_event_batch`, `has_table` and their like is theirs to change, so
@@ -23,17 +27,24 @@ from itertools import groupby
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import dagster_postgres.event_log
 import psycopg2
 from dagster import DagsterEventType, EventLogEntry
+from dagster._core.storage.event_log.migration import ASSET_DATA_MIGRATIONS
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.runs.migration import OPTIONAL_DATA_MIGRATIONS
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import stamp_alembic_rev
 from dagster_postgres import (
     DagsterPostgresStorage,
     PostgresEventLogStorage,
     PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from dagster_postgres.utils import pg_url_from_config
+from dagster_postgres.utils import create_pg_connection, pg_alembic_config, pg_url_from_config
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
-from sqlalchemy import event
+from sqlalchemy import Engine, MetaData, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
@@ -58,12 +69,20 @@ CHECKED = (
 class BatchingEventLog(PostgresEventLogStorage):
     """An event log that stores planned days and checks as one batch, too."""
 
+    _engine: Engine
+
     def __init__(self, postgres_url: str) -> None:
         """Connect; the tables are made where they are missing."""
         self._found_tables: set[str] = set()
         self._found_columns: set[str] = set()
         self._found_keys: dict[tuple[str, str], float] = {}
         super().__init__(postgres_url)
+        if not self.has_secondary_index([*ASSET_DATA_MIGRATIONS][-1]):
+            self.reindex_events()
+            self.reindex_assets()
+
+    def _init_db(self) -> None:
+        _make_tables(self._engine, SqlEventLogStorageMetadata)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event, and nothing else where it tells of no asset."""
@@ -131,7 +150,18 @@ class BatchingEventLog(PostgresEventLogStorage):
 class RememberingRuns(PostgresRunStorage):
     """Records of runs that look once for the columns of their table."""
 
+    _engine: Engine
     _has_times = _has_backfill = False
+
+    def __init__(self, postgres_url: str) -> None:
+        """Connect; the tables are made where they are missing."""
+        super().__init__(postgres_url)
+        if not self.has_built_index([*OPTIONAL_DATA_MIGRATIONS][-1]):
+            self.migrate()
+            self.optimize()
+
+    def _init_db(self) -> None:
+        _make_tables(self._engine, RunStorageSqlMetadata)
 
     def has_run_stats_index_cols(self) -> bool:
         """Return whether runs have columns for their times; once seen, they stay."""
@@ -144,6 +174,15 @@ class RememberingRuns(PostgresRunStorage):
         return self._has_backfill
 
 
+class WholeSchedules(PostgresScheduleStorage):
+    """Ticks of schedules and sensors."""
+
+    _engine: Engine
+
+    def _init_db(self) -> None:
+        _make_tables(self._engine, ScheduleStorageSqlMetadata)
+
+
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's storage in Postgres with connections that are kept."""
 
@@ -153,7 +192,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
         self._runs = RememberingRuns(postgres_url)
         self._events = BatchingEventLog(postgres_url)
-        self._schedules = PostgresScheduleStorage(postgres_url)
+        self._schedules = WholeSchedules(postgres_url)
         for storage in (self._runs, self._events, self._schedules):
             # The name says for whom it was made; what it does is to keep a pool.
             storage.optimize_for_webserver(NO_LIMIT, RECYCLE_SECONDS, MOST_FURTHER_CONNECTIONS)
@@ -176,9 +215,20 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         return self._runs
 
     @property
-    def schedule_storage(self) -> PostgresScheduleStorage:
+    def schedule_storage(self) -> WholeSchedules:
         """Where ticks of sensors and schedules are."""
         return self._schedules
+
+
+def _make_tables(engine: Engine, metadata: MetaData) -> None:
+    """Make the tables of one part of Dagster and say of which version they are, all at once.
+
+    Dagster's engines commit after each statement.
+    """
+    in_one = engine.execution_options(isolation_level="READ COMMITTED")
+    with create_pg_connection(in_one) as connection, connection.begin():
+        metadata.create_all(connection)
+        stamp_alembic_rev(pg_alembic_config(dagster_postgres.event_log.__file__), connection)
 
 
 def _kind_and_asset(entry: EventLogEntry) -> tuple[DagsterEventType, str]:

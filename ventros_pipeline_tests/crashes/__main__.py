@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ventros_pipeline_tests.crashes import plan
+from ventros_pipeline_tests.crashes import disks, plan
 from ventros_pipeline_tests.crashes.trials import Outcome, Trial, place
 
 TABLE = Path(__file__).parents[2] / "docs" / "crashes.md"
@@ -38,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, help="only so many kills")
     parser.add_argument("--incidents", type=int, help="only so many other incidents")
     asked = parser.parse_args(arguments)
-    with place() as here:
+    small_disks = disks.can_mount()
+    with place(small_disks=small_disks) as here:
         trials = [
             *_some(list(plan.kills(here)), asked.kills),
             *_some(list(plan.incidents(here)), asked.incidents),
+            *(plan.full_disks(here) if small_disks else ()),
         ]
         outcomes = [_told(here.carry_out(trial)) for trial in trials]
     if asked.kills is None and asked.incidents is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ventros_pipeline_tests.crashes import disks
 from ventros_pipeline_tests.crashes.trials import Place, Trial
 
 # Where each failure of the database server is tried: a step of each kind of work.
@@ -39,6 +40,9 @@ _OF_THE_SERVER = (
     "lock timeout",
     "statement cancelled",
 )
+# Megabytes. What an import here writes: some of Postgres' WAL and tables, little of the archive.
+_LEFT_TO_THE_SERVER = (0, 1, 2, 4, 8)
+_LEFT_TO_THE_ARCHIVE = (0, 0.02, 0.05)
 INCIDENTS = {
     **dict.fromkeys(_OF_THE_SERVER, _STATEMENTS),
     "session ended": (*_STATEMENTS, *_WITHIN_COPY),
@@ -65,7 +69,16 @@ def incidents(place: Place) -> Iterator[Trial]:
             yield from (Trial(start, (name, 0), incident) for name in names if name in seen)
 
 
+def full_disks(place: Place) -> Iterator[Trial]:
+    """Return imports on disks that are really full, or soon are: by how much is left."""
+    for start in place.starts:
+        for left in _LEFT_TO_THE_SERVER:
+            yield Trial(start, (f"{left} MB left", 0), disks.OF_THE_SERVER)
+        for left in _LEFT_TO_THE_ARCHIVE:
+            yield Trial(start, (f"{left} MB left", 0), disks.OF_THE_ARCHIVE)
+
+
 def share(trials: Sequence[Trial], number: int) -> list[Trial]:
     """Return so many trials, spread evenly over all of them."""
-    step = max(1, len(trials) // number)
+    step = max(1, len(trials) // max(number, 1))
     return list(trials[step // 2 :: step][:number])

@@ -33,7 +33,7 @@ from ventros_pipeline.crm.migrate import migrate
 from ventros_pipeline.replay.generate import UNTIL, generate
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.conftest import FAST, in_database, statement
-from ventros_pipeline_tests.crashes import steps
+from ventros_pipeline_tests.crashes import disks, steps
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, World, content
 
 MESSAGES, CHATS, DAYS = 110, 8, 16
@@ -154,8 +154,12 @@ class Place:
     def carry_out(self, trial: Trial) -> Outcome:
         """Let an import meet an incident, begin it again, and compare."""
         self.steps_of(trial.start)
-        with self._copy(trial.start) as world:
-            code, _ = self._run(world, trial.step, trial.incident)
+        with self._copy(trial.start) as world, self._small_disk(trial, world) as disk:
+            if disk is None:
+                code, _ = self._run(world, trial.step, trial.incident)
+            else:
+                with disks.filled(disk, float(trial.step[0].split()[0])):
+                    code, _ = self._run(world, None, "kill")
             outcome = Outcome(trial, code)
             self._wait_for_the_dead(world)
             if code:
@@ -165,6 +169,21 @@ class Place:
                     return outcome
             outcome.problems += differences(self._state(world), self.expected[trial.start.name])
             return outcome
+
+    @contextmanager
+    def _small_disk(self, trial: Trial, world: World) -> Iterator[Path | None]:
+        """Yield the disk that a trial fills; None where it fills none."""
+        if trial.incident == disks.OF_THE_SERVER:
+            yield self.server.directory.parent
+        elif trial.incident == disks.OF_THE_ARCHIVE:
+            archive, aside = world.home / "archive", world.home / "aside"
+            archive.mkdir(exist_ok=True)
+            shutil.copytree(archive, aside)
+            with disks.small_disk(archive, disks.ARCHIVE_MEGABYTES):
+                shutil.copytree(aside, archive, dirs_exist_ok=True)
+                yield archive
+        else:
+            yield None
 
     # -- one import ---------------------------------------------------------------------------
 
@@ -254,12 +273,18 @@ def ask(processes: subprocess.Popen[str], task: dict[str, Any]) -> dict[str, Any
 
 
 @contextmanager
-def place() -> Iterator[Place]:
-    """Make everything that trials need; it is gone when the block ends."""
+def place(*, small_disks: bool = False) -> Iterator[Place]:
+    """Make everything that trials need; it is gone when the block ends.
+
+    Args:
+        small_disks: give the database server a disk of its own, which can be filled.
+    """
     with ExitStack() as things:
         folder = Path(tempfile.mkdtemp(prefix="vt", dir="/tmp"))
         things.callback(shutil.rmtree, folder, ignore_errors=True)
-        server = embedded.start(folder / "pg", settings=FAST)
+        if small_disks:
+            things.enter_context(disks.small_disk(folder / "of-server", disks.SERVER_MEGABYTES))
+        server = embedded.start(folder / "of-server" / "pg", settings=FAST)
         things.callback(server.stop)
         generate(folder / "now", messages=MESSAGES, chats=CHATS, days=DAYS, seed=11, nasty=True)
         write_earlier(folder / "now", folder / "earlier")

@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from dagster import DagsterInstance
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+from dagster._core.storage.runs.migration import RUN_START_END
 
 from ventros_pipeline.crm import embedded
 from ventros_pipeline.crm.database import libpq_url
@@ -64,6 +67,8 @@ DEFS = dg.Definitions(
 OTHER_PROCESS = """
 import sys
 from dagster import DagsterInstance
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+from dagster._core.storage.runs.migration import RUN_START_END
 with DagsterInstance.get() as instance:
     print(len(instance.get_runs()))
     instance.add_dynamic_partitions("channel", [sys.argv[1]])
@@ -130,6 +135,28 @@ def statements() -> Iterator[list[str]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
+class EndedError(BaseException):
+    """The process ends here, in effect."""
+
+
+@contextmanager
+def ended_at_statement(number: int) -> Iterator[None]:
+    """End with the so many-th statement of Dagster's storage."""
+    seen = 0
+
+    def end(_c: object, cursor: object, *_rest: object) -> None:
+        nonlocal seen
+        seen += type(cursor).__module__.startswith("psycopg2")
+        if seen == number:
+            raise EndedError
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", end)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", end)
+
+
 def test_a_fresh_home_keeps_dagsters_records_in_a_database_of_their_own(home: Path) -> None:
     with open_instance(settings_of(home)) as instance:
         assert isinstance(instance.event_log_storage, BatchingEventLog)
@@ -146,6 +173,25 @@ def test_a_fresh_home_keeps_dagsters_records_in_a_database_of_their_own(home: Pa
         )
         assert row.fetchall() == [("synchronous_commit=off",)]
     assert "host=" not in (home / "dagster" / "dagster.yaml").read_text()
+
+
+def test_tables_that_were_half_made_are_made_whole(
+    empty_database_url: str, dagster_database_url: str, tmp_path: Path
+) -> None:
+    """A full disk did this: afterwards no command could use the database."""
+    settings = settings_of(tmp_path, dagster_database_url=empty_database_url)
+    ended = 0
+    with suppress(StopIteration):
+        for place in count(3, 12):
+            with ended_at_statement(place), suppress(EndedError), open_instance(settings):
+                raise StopIteration
+            ended += 1
+    assert ended > 3
+    with opened(settings) as instance:
+        assert load_month(instance).success
+        assert instance.event_log_storage.has_secondary_index(ASSET_KEY_INDEX_COLS)
+        assert instance.run_storage.has_built_index(RUN_START_END)
+    assert tables(empty_database_url) == tables(dagster_database_url)
 
 
 def test_two_processes_work_on_the_same_records(instance: DagsterInstance) -> None:
