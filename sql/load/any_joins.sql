@@ -1,0 +1,2 @@
+-- As the server has it.
+SET LOCAL enable_nestloop TO DEFAULT
