@@ -80,9 +80,8 @@ class ConcurrentWriteError(Exception):
 
 # What changes is noted before, by `touch_sessions.sql` of loads or of merges.
 PLAN_SESSIONS = (
-    "hash_joins",
+    "analyze_touched",
     "find_theirs",
-    "any_joins",
     "touch_theirs",
     "find_spans",
     "analyze_spans",

@@ -1,2 +1,0 @@
--- As the server has it.
-SET LOCAL enable_nestloop TO DEFAULT
