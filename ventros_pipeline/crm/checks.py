@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 SAMPLE = 20
 
@@ -214,6 +215,6 @@ def _ask(
     engine: Engine, channel: Channel, statement: str, **values: object
 ) -> list[Mapping[str, Any]]:
     known = {"channel_id": channel.id, "project_id": channel.project_id, **values}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), known)
         return [dict(row) for row in result.mappings()]

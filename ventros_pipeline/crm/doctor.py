@@ -25,6 +25,7 @@ from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
 from ventros_pipeline.crm.preconditions import SENSOR
 from ventros_pipeline.crm.quarantine import waiting_days
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.stores import ArchiveError
 from ventros_pipeline.transform import phones
 from ventros_pipeline.waha.health import Health
@@ -390,5 +391,5 @@ def _is_stale(plan: Plan, now: datetime) -> bool:
 
 def _ask(engine: Engine, channel: Channel, question: str) -> Sequence[Any]:
     known = {"channel_id": channel.id, "project_id": channel.project_id}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         return connection.exec_driver_sql(read_sql(f"doctor/{question}.sql"), known).fetchall()

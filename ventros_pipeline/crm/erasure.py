@@ -34,6 +34,7 @@ from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.identities import people_of
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_project
 from ventros_pipeline.crm.tombstones import read_tombstones, rewriting
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.transform import phones
@@ -118,7 +119,7 @@ def find_person(engine: Engine, project: Project, phone: str) -> Person:
         )
     spelled = {f"{spelling[1:]}{phones.PHONE_SUFFIX}" for spelling in phones.candidates(number)}
     channels = [c for c in list_channels(engine) if c.project_id == project.id]
-    with engine.connect() as connection:
+    with of_project(engine, project.id).begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")
@@ -150,7 +151,9 @@ def forget(
         sealing.SealError: a payload in quarantine cannot be looked into.
     """
     channels = [c for c in list_channels(engine) if c.project_id == person.project.id]
-    erasing = _Erasing(engine, archive, person, channels, uuid4(), dry_run=dry_run)
+    erasing = _Erasing(
+        of_project(engine, person.project.id), archive, person, channels, uuid4(), dry_run=dry_run
+    )
     return erasing.run()
 
 
@@ -193,7 +196,7 @@ class _Erasing:
 
     def _empty_crm(self) -> Counter[str]:
         """Delete the person's rows in one transaction."""
-        with self.engine.connect() as connection:
+        with self.engine.begin() as connection:
             raw = _raw(connection)
             with raw.cursor() as cursor:
                 removing.begin(cursor, self.channels)
@@ -285,7 +288,7 @@ class _Erasing:
     def _empty_archive(self, channel: Channel) -> int:
         """Write the archive's days anew without the person; return how many rows that changes."""
         with rewriting(self.engine, channel):
-            with self.engine.connect() as connection, _raw(connection).cursor() as cursor:
+            with self.engine.begin() as connection, _raw(connection).cursor() as cursor:
                 eraser = self._eraser(cursor)
             if not self.dry_run:
                 self.archive.store.tidy(channel.key)
