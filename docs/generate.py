@@ -86,7 +86,10 @@ def checks() -> str:
         "schedule `nightly_checks` asks the same of all days of every channel.",
         _table(
             ("check", "what holds", "what to do when it does not"),
-            [(f"`{p.name}`", p.promise, p.repair) for p in sorted(proofs, key=lambda p: p.name)],
+            [
+                (f"`{p.name}`", p.promise, f"`{p.command}` {p.advice}")
+                for p in sorted(proofs, key=lambda p: p.name)
+            ],
         ),
     )
 

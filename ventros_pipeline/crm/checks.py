@@ -97,6 +97,14 @@ class Proof:
 _AGAIN = "ventros import {channel} --since {first} --until {last} --force"
 _BY_HAND = "In the UI: materialise crm_messages of these days with `force: true`."
 
+ONE_TENANT = Proof(
+    "one_tenant",
+    "Channel, contact, session, chat, agent and message are of one project and one tenant.",
+    "A row that belongs to the channel is of another project or tenant.",
+    "ventros doctor {channel}",
+    "It names the rows; whose they are is for a person to say, and nothing moves them by itself.",
+    "check/tenants.sql",
+)
 PROOFS = (
     Proof(
         "no_message_twice_by_key",
@@ -133,12 +141,13 @@ PROOFS = (
     ),
     Proof(
         "no_orphan_message",
-        "Every imported message has a chat, a contact, a session, an agent, all of its tenant.",
+        "Every imported message has a chat, a contact, a session and an agent.",
         "An imported message lacks what the sample says.",
         _AGAIN,
         f"{_BY_HAND} Where an agent is missing, first give the channel one that exists.",
         "check/orphans.sql",
     ),
+    ONE_TENANT,
 )
 TIMES_KEPT = Proof(
     "original_times_kept",

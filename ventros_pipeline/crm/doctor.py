@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive
-from ventros_pipeline.crm import migrate, tables
+from ventros_pipeline.crm import checks, migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
 from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
@@ -87,6 +87,7 @@ class Complaint:
 def examine(engine: Engine, channel: Channel) -> list[Complaint]:
     """Look for what imports leave to a person, in a channel and its project."""
     complaints = (
+        _strangers(engine, channel),
         _messages_twice(engine, channel),
         _contacts_twice(engine, channel),
         _contested(engine, channel),
@@ -271,6 +272,22 @@ def _unreachable(archive: Archive) -> Complaint:
         f"The archive cannot be written: {why}.",
         int(why is not None),
         ["do what the sentence says, then `ventros doctor` again"],
+    )
+
+
+def _strangers(engine: Engine, channel: Channel) -> Complaint:
+    finding = checks.prove(engine, channel, checks.ONE_TENANT)
+    return Complaint(
+        "row_of_another_tenant",
+        "Rows that belong to this channel are of another project or tenant.",
+        finding.found,
+        [
+            *(
+                f"public.{row['relation']} {row['row_id']} has another {row['another']}"
+                for row in finding.sample
+            ),
+            "set right whose each row is, in the CRM; an import moves nothing between tenants",
+        ],
     )
 
 
