@@ -80,6 +80,7 @@ def leaves(command: Any, words: Sequence[str]) -> Iterator[tuple[Sequence[str], 
 def checks() -> str:
     """Return the page of checks."""
     proofs = (*PROOFS, TIMES_KEPT)
+    places = {"channel": "CHANNEL", "first": "DAY", "last": "DAY"}
     return _page(
         "Checks",
         "Asset checks of `crm_messages`. They block: a run whose check fails has failed. The "
@@ -87,7 +88,7 @@ def checks() -> str:
         _table(
             ("check", "what holds", "what to do when it does not"),
             [
-                (f"`{p.name}`", p.promise, f"`{p.command}` {p.advice}")
+                (f"`{p.name}`", p.promise, f"`{p.command.format(**places)}` {p.advice}")
                 for p in sorted(proofs, key=lambda p: p.name)
             ],
         ),

@@ -55,7 +55,8 @@ _SECURITY = """
         relrowsecurity, relacl) FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT format('%s %s %s %s', polrelid::regclass, polname, polroles::regrole[],
-        pg_get_expr(polqual, polrelid)) FROM pg_policy
+        pg_get_expr(polqual, polrelid)) FROM pg_policy INNER JOIN pg_class ON pg_class.oid = polrelid
+    WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT rolname FROM pg_roles"""
 
