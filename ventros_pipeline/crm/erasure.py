@@ -34,7 +34,7 @@ from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.identities import people_of
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql
-from ventros_pipeline.crm.tenants import of_project
+from ventros_pipeline.crm.tenants import of_project, seeing_all_projects
 from ventros_pipeline.crm.tombstones import read_tombstones, rewriting
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.transform import phones
@@ -223,8 +223,10 @@ class _Erasing:
             self._execute(cursor, "insert_erasure", asked_by=None)
         for statement in ("find_departed", "find_chats", "find_removed"):
             self._execute(cursor, statement)
-        self._execute(cursor, "collect_files")
-        counts["media_files"] = sum(files for (files,) in cursor.fetchall())
+        # One file may be several tenants'.
+        with seeing_all_projects(cursor):
+            self._execute(cursor, "collect_files")
+            counts["media_files"] = sum(files for (files,) in cursor.fetchall())
         self._execute(cursor, "delete_hints")
         self._execute(cursor, "list_ids")
         # Never matches when there is nobody.
@@ -304,8 +306,9 @@ class _Erasing:
             cursor = _raw(connection).cursor()
             self._execute(cursor, "select_open")
             for erasure_id, files in cursor.fetchall():
-                self._execute(cursor, "select_kept_files", files=files)
-                kept = {sha256 for (sha256,) in cursor.fetchall()}
+                with seeing_all_projects(cursor):
+                    self._execute(cursor, "select_kept_files", files=files)
+                    kept = {sha256 for (sha256,) in cursor.fetchall()}
                 for sha256 in set(files) - kept:
                     store.delete(sha256)
                 told = counts if erasure_id == self.erasure_id else {}

@@ -11,8 +11,12 @@ and ends with it, so a pool, ours or one between us and the server, hands nothin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
+from psycopg import Cursor
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
@@ -21,6 +25,7 @@ from ventros_pipeline.crm.channels import Channel
 SETTING = "history_sync.project"
 EVERYBODY = "*"
 _OPTION = "ventros_project"
+_SET = "SELECT set_config(%s, %s, true)"
 
 
 def of_channel(engine: Engine, channel: Channel) -> Engine:
@@ -42,6 +47,19 @@ def of_all_projects(engine: Engine) -> Engine:
     return _for(engine, EVERYBODY)
 
 
+@contextmanager
+def seeing_all_projects(cursor: Cursor[Any]) -> Iterator[None]:
+    """Let some statements of a project's transaction see all projects, for the length of the block.
+
+    For what is asked of something that tenants share. An error ends the transaction anyway.
+    """
+    cursor.execute("SELECT current_setting(%s)", (SETTING,))
+    [(served,)] = cursor.fetchall()
+    cursor.execute(_SET, (SETTING, EVERYBODY))
+    yield
+    cursor.execute(_SET, (SETTING, served))
+
+
 def listen(engine: Engine) -> None:
     """Let the transactions of an engine, and of those made from it here, say whose they are."""
     event.listen(engine, "begin", _tell)
@@ -54,4 +72,4 @@ def _for(engine: Engine, whose: str) -> Engine:
 def _tell(connection: Connection) -> None:
     whose = connection.get_execution_options().get(_OPTION)
     if whose is not None:
-        connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (SETTING, whose))
+        connection.exec_driver_sql(_SET, (SETTING, whose))

@@ -23,7 +23,9 @@ from ventros_pipeline.crm.erasure import find_person, find_project, forget
 from ventros_pipeline.crm.migrate import migrate, status
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql, sql_dir
+from ventros_pipeline.crm.tenants import of_all_projects
 from ventros_pipeline.crm.undo import undo_run
+from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.waha.courtesy import Limits
 from ventros_pipeline_tests.conftest import fresh_database
@@ -55,7 +57,8 @@ _SECURITY = """
         relrowsecurity, relacl) FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT format('%s %s %s %s', polrelid::regclass, polname, polroles::regrole[],
-        pg_get_expr(polqual, polrelid)) FROM pg_policy INNER JOIN pg_class ON pg_class.oid = polrelid
+        pg_get_expr(polqual, polrelid))
+    FROM pg_policy INNER JOIN pg_class ON pg_class.oid = polrelid
     WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT rolname FROM pg_roles"""
@@ -315,9 +318,43 @@ def test_the_importer_may_neither_undo_nor_erase_and_the_owner_may(
         with pytest.raises(RemovalError, match=r"nothing was changed; set VENTROS_DATABASE_URL"):
             refused()
     assert world.value("SELECT count(*) FROM messages") == 1
-    assert world.value("SELECT count(*) FROM history_sync.erased") == 0
+    told = World(of_all_projects(owner), world.home, world.channel)
+    assert told.value("SELECT count(*) FROM history_sync.erased") == 0
     assert undo_run(owner, run_id).removed["messages"] == 1
     assert forget(owner, world.archive, person)["archive_rows"] == 1
+    assert told.value("SELECT count(*) FROM history_sync.erased") > 0
+    # Its security binds the owner, too, who said of no project that it is served.
+    assert (
+        World(owner, world.home, world.channel).value("SELECT 1 FROM history_sync.erased") is None
+    )
+
+
+def test_a_file_that_another_tenant_has_too_stays_when_one_has_a_person_erased(
+    world: World, owner: Engine, tmp_path: Path
+) -> None:
+    server = serve(world, write_account(tmp_path / "account", [(ANA, message(ANA, "A", MORNING))]))
+    world.import_days()
+    server.stop()
+    store = MediaStore(world.archive.media)
+    shared = store.put(b"a picture")
+    root = connect(owner.url.set(username="postgres"))
+    try:
+        with root.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            media = "INSERT INTO history_sync.media (message_id, channel_id, state, sha256) VALUES"
+            ours = connection.exec_driver_sql("SELECT id FROM public.messages").scalar_one()
+            connection.exec_driver_sql(
+                f"{media} (%s, %s, 'stored', %s)", (ours, world.channel.id, shared)
+            )
+            # Of a channel of another project; what else it has does not matter here.
+            connection.exec_driver_sql(
+                f"{media} (%s, %s, 'stored', %s)", (uuid4(), uuid4(), shared)
+            )
+        person = find_person(owner, find_project(owner, None), "+5511980000001")
+        assert "media_files" not in forget(owner, world.archive, person)
+    finally:
+        root.dispose()
+    assert store.path(shared).exists()
 
 
 _VERBS = {
