@@ -21,8 +21,6 @@ UPDATE history_sync.places AS p
 SET channel_id = k.channel_id
 FROM history_sync.message_keys AS k
 WHERE k.message_id = p.message_id;
--- What the update has put off; a table with checks to come cannot be altered.
-SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE history_sync.places ALTER COLUMN channel_id SET NOT NULL;
 
 -- On record stands what it always was: whose channel it is does not change.

@@ -115,12 +115,12 @@ def list_days(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     return _rows(of_channel(engine, channel), "coverage/list_days.sql", {"channel_id": channel.id})
 
 
-def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
-    with engine.begin() as connection:
+def _execute(served: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with served.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
+def _rows(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]

@@ -161,7 +161,7 @@ def forget(
 class _Erasing:
     """One erasure."""
 
-    engine: Engine
+    served: Engine
     archive: Archive
     person: Person
     channels: Sequence[Channel]
@@ -178,7 +178,7 @@ class _Erasing:
         return removing.counted(counts)
 
     def _set_tombstones(self) -> None:
-        with self.engine.begin() as connection:
+        with self.served.begin() as connection:
             cursor = _raw(connection).cursor()
             removing.check_rights(cursor)
             tombstones = read_tombstones(cursor, self.person.project.id)
@@ -196,7 +196,7 @@ class _Erasing:
 
     def _empty_crm(self) -> Counter[str]:
         """Delete the person's rows in one transaction."""
-        with self.engine.begin() as connection:
+        with self.served.begin() as connection:
             raw = _raw(connection)
             with raw.cursor() as cursor:
                 removing.begin(cursor, self.channels)
@@ -289,8 +289,8 @@ class _Erasing:
 
     def _empty_archive(self, channel: Channel) -> int:
         """Write the archive's days anew without the person; return how many rows that changes."""
-        with rewriting(self.engine, channel):
-            with self.engine.begin() as connection, _raw(connection).cursor() as cursor:
+        with rewriting(self.served, channel):
+            with self.served.begin() as connection, _raw(connection).cursor() as cursor:
                 eraser = self._eraser(cursor)
             if not self.dry_run:
                 self.archive.store.tidy(channel.key)
@@ -302,7 +302,7 @@ class _Erasing:
     def _end(self, counts: Mapping[str, int]) -> None:
         """Delete files that nobody has any more, and close what is open."""
         store = MediaStore(self.archive.store)
-        with self.engine.begin() as connection:
+        with self.served.begin() as connection:
             cursor = _raw(connection).cursor()
             self._execute(cursor, "select_open")
             for erasure_id, files in cursor.fetchall():

@@ -52,8 +52,8 @@ def list_runs(engine: Engine, channel: Channel, import_id: UUID) -> list[dict[st
     )
 
 
-def _rows(engine: Engine, statement: str, **values: object) -> list[dict[str, Any]]:
+def _rows(served: Engine, statement: str, **values: object) -> list[dict[str, Any]]:
     known: Mapping[str, Any] = values
-    with engine.connect() as connection:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(f"report/{statement}.sql"), dict(known))
         return [dict(row) for row in result.mappings()]

@@ -266,8 +266,8 @@ def foresee(
 
 
 @contextmanager
-def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
-    with engine.begin() as connection:
+def _cursor(served: Engine) -> Iterator[Cursor[Any]]:
+    with served.begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

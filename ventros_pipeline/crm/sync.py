@@ -102,12 +102,12 @@ def save_shown(engine: Engine, channel: Channel, shown: str, now: datetime) -> N
     _execute(of_channel(engine, channel), "sync/save_shown.sql", values)
 
 
-def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
-    with engine.begin() as connection:
+def _execute(served: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with served.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
+def _rows(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]

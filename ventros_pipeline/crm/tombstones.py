@@ -84,8 +84,8 @@ def _lock(channel: Channel) -> str:
 
 
 @contextmanager
-def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
-    with engine.begin() as connection:
+def _cursor(served: Engine) -> Iterator[Cursor[Any]]:
+    with served.begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -23,7 +24,7 @@ from ventros_pipeline.crm.erasure import find_person, find_project, forget
 from ventros_pipeline.crm.migrate import migrate, status
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql, sql_dir
-from ventros_pipeline.crm.tenants import of_all_projects
+from ventros_pipeline.crm.tenants import of_all_projects, of_project
 from ventros_pipeline.crm.undo import undo_run
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.replay.server import ReplayServer
@@ -135,6 +136,38 @@ def test_migrating_it_adds_history_sync_and_touches_nothing_else(owner: Engine) 
     assert (catalog(owner), security(owner)) == before
     assert catalog(owner, "history_sync")["columns"]
     assert migrate(owner) == []
+
+
+def test_what_was_remembered_before_tenants_were_kept_apart_is_each_ones_own(
+    owner: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0022"))
+        migrate(owner)
+    root = connect(owner.url.set(username="postgres"))
+    with root.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        [(project, channel)] = connection.exec_driver_sql(
+            "WITH known AS ("
+            " INSERT INTO history_sync.message_keys VALUES (gen_random_uuid(), gen_random_uuid(),"
+            " 'A', gen_random_uuid(), gen_random_uuid(), 'true_a@c.us_A', 'a@c.us', '2026-06-02',"
+            " 1, true, true, DEFAULT, now(), NULL, gen_random_uuid(), NULL, NULL, now())"
+            " RETURNING *), person AS ("
+            " INSERT INTO history_sync.people (contact_id, project_id)"
+            " SELECT contact_id, gen_random_uuid() FROM known RETURNING project_id), place AS ("
+            " INSERT INTO history_sync.places (message_id, day, waha_id, seen_at)"
+            " SELECT message_id, day, waha_id, read_at FROM known)"
+            " SELECT project_id, channel_id FROM person, known"
+        ).all()
+    root.dispose()
+    assert [file.name for file in migrate(owner)] == ["0023_tenants.sql"]
+    with of_project(owner, project).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM history_sync.people")) == 1
+    with of_project(owner, uuid4()).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM history_sync.people")) == 0
+    with of_all_projects(owner).connect() as connection:
+        assert connection.scalar(text("SELECT channel_id FROM history_sync.places")) == channel
 
 
 def serve(world: World, folder: Path) -> ReplayServer:

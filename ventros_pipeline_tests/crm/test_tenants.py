@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+import ventros_pipeline
 from ventros_pipeline.crm import doctor
 from ventros_pipeline.crm.channels import Channel, add_channel
 from ventros_pipeline.crm.checks import ONE_TENANT, prove
@@ -386,6 +389,44 @@ def test_a_connection_of_the_pool_keeps_nothing_of_whom_it_served(planted: House
         engine.dispose()
     assert served[0] == again[0] == nobody[0]
     assert (served[1], again[1], nobody[1]) == (1, 1, 0)
+
+
+# What serves no tenant, and needs none: it reads the CRM's tables, or those that are shared.
+SERVE_NOBODY = {
+    "crm/access.py": "keys of the API, and how often they call",
+    "crm/channels.py": "the CRM's channels",
+    "crm/courtesy.py": "turns at WAHA servers",
+    "crm/database.py": "whether the server can be reached",
+    "crm/doctor.py": "the database itself; of a channel it asks as its tenant",
+    "crm/erasure.py": "which projects there are",
+    "crm/lifecycle.py": "locks",
+    "crm/migrate.py": "says for itself that it changes the rows of all",
+    "crm/turns.py": "locks",
+}
+
+
+def test_every_other_transaction_says_whom_it_serves() -> None:
+    """The tests that run as a superuser would not notice one that forgets it, and finds nothing."""
+    package = Path(ventros_pipeline.__file__).parent
+    silent, careless = set(), []
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        place = path.relative_to(package).as_posix()
+        helpers = {
+            node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef)
+            and node.args.args
+            and node.args.args[0].arg == "served"
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func)
+            if re.fullmatch(r"(self\.)?_?engine\.(begin|connect)", name):
+                silent.add(place)
+            if name in helpers and re.search(r"engine$", ast.unparse(call.args[0])):
+                careless.append(f"{place}, line {call.lineno}")
+    assert silent == SERVE_NOBODY.keys()
+    assert careless == []
 
 
 # -- whole imports -------------------------------------------------------------------------------
