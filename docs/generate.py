@@ -80,13 +80,17 @@ def leaves(command: Any, words: Sequence[str]) -> Iterator[tuple[Sequence[str], 
 def checks() -> str:
     """Return the page of checks."""
     proofs = (*PROOFS, TIMES_KEPT)
+    places = {"channel": "CHANNEL", "first": "DAY", "last": "DAY"}
     return _page(
         "Checks",
         "Asset checks of `crm_messages`. They block: a run whose check fails has failed. The "
         "schedule `nightly_checks` asks the same of all days of every channel.",
         _table(
             ("check", "what holds", "what to do when it does not"),
-            [(f"`{p.name}`", p.promise, p.repair) for p in sorted(proofs, key=lambda p: p.name)],
+            [
+                (f"`{p.name}`", p.promise, f"`{p.command.format(**places)}` {p.advice}")
+                for p in sorted(proofs, key=lambda p: p.name)
+            ],
         ),
     )
 

@@ -368,6 +368,12 @@ COMPLAINTS: Mapping[str, Entry] = {
         "Do what the complaint says; the store's variables stand in the environment, its address "
         "in `VENTROS_ARCHIVE_URI`.",
     ),
+    "row_of_another_tenant": Entry(
+        "doctor.row_of_another_tenant",
+        "Somebody moved a row, or a whole channel, to another project by hand, or wrote one with "
+        "another tenant's name on it.",
+        "Set right in the CRM whose each named row is; an import moves nothing between tenants.",
+    ),
     "message_twice": Entry(
         "doctor.message_twice",
         "The CRM stored a message under two ids, or somebody copied a row.",

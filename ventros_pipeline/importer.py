@@ -415,7 +415,7 @@ class Importer:
             client.probe()
             for wanted in files:
                 outcome = self._fetch_one(client, web, wanted)
-                outcomes.append(media.settle(self.engine, wanted, outcome))
+                outcomes.append(media.settle(self.engine, self.channel, wanted, outcome))
                 self.count_requests(client)
         return outcomes
 

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         "without a trustworthy time.",
     )
     page_size: int = Field(500, ge=1, le=5000, description="Messages asked of WAHA in one request.")
+    key_variables: dict[str, tuple[str, ...]] | None = Field(
+        None,
+        description="Which variables the channels of each tenant may name for their keys, as JSON: "
+        '`{"acme": ["WAHA_ACME_*"]}`; what is not in it may name none. Unset: any variable whose '
+        "name holds WAHA, as long as the channels of one project alone name any.",
+    )
     connect_timeout: float = Field(
         10.0, gt=0, description="Seconds to wait for a connection to WAHA."
     )

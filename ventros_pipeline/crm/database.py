@@ -15,6 +15,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ventros_pipeline.crm import tenants
+
 # The scheme that psql and libpq take. It stands here alone, and in two pieces: SQLAlchemy 2.1 maps
 # the bare scheme to psycopg 3, which once made every Dagster run fail, because dagster-postgres
 # builds such URLs and speaks psycopg 2. A test refuses it everywhere else.
@@ -148,6 +150,7 @@ def connect(
         cursor.close()
         connection.commit()
 
+    tenants.listen(engine)
     try:
         engine.connect().close()
     except DBAPIError as error:

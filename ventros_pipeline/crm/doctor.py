@@ -18,13 +18,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive
-from ventros_pipeline.crm import migrate, tables
+from ventros_pipeline.crm import checks, migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
 from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
 from ventros_pipeline.crm.preconditions import SENSOR
 from ventros_pipeline.crm.quarantine import waiting_days
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.stores import ArchiveError
 from ventros_pipeline.transform import phones
 from ventros_pipeline.waha.health import Health
@@ -86,6 +87,7 @@ class Complaint:
 def examine(engine: Engine, channel: Channel) -> list[Complaint]:
     """Look for what imports leave to a person, in a channel and its project."""
     complaints = (
+        _strangers(engine, channel),
         _messages_twice(engine, channel),
         _contacts_twice(engine, channel),
         _contested(engine, channel),
@@ -273,6 +275,22 @@ def _unreachable(archive: Archive) -> Complaint:
     )
 
 
+def _strangers(engine: Engine, channel: Channel) -> Complaint:
+    finding = checks.prove(engine, channel, checks.ONE_TENANT)
+    return Complaint(
+        "row_of_another_tenant",
+        "Rows that belong to this channel are of another project or tenant.",
+        finding.found,
+        [
+            *(
+                f"public.{row['relation']} {row['row_id']} has another {row['another']}"
+                for row in finding.sample
+            ),
+            "set right whose each row is, in the CRM; an import moves nothing between tenants",
+        ],
+    )
+
+
 def _messages_twice(engine: Engine, channel: Channel) -> Complaint:
     found = [list(row[0]) for row in _ask(engine, channel, "repeated_messages")]
     return Complaint(
@@ -390,5 +408,5 @@ def _is_stale(plan: Plan, now: datetime) -> bool:
 
 def _ask(engine: Engine, channel: Channel, question: str) -> Sequence[Any]:
     known = {"channel_id": channel.id, "project_id": channel.project_id}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         return connection.exec_driver_sql(read_sql(f"doctor/{question}.sql"), known).fetchall()

@@ -26,7 +26,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from ventros_pipeline.crm import sql
+from ventros_pipeline.crm import sql, tenants
 from ventros_pipeline.crm.database import DatabaseError
 
 # "ventros" in ASCII and a 1. Only migrations take it; channels have locks of their own.
@@ -196,7 +196,12 @@ def refuse_downgrade() -> None:
 
 
 def _configure(connection: Connection) -> None:
-    settings = {"statement_timeout": "0", "lock_timeout": _LOCK_TIMEOUT}
+    settings = {
+        "statement_timeout": "0",
+        "lock_timeout": _LOCK_TIMEOUT,
+        # A migration changes the rows of every tenant.
+        tenants.SETTING: tenants.EVERYBODY,
+    }
     if (connection.dialect.server_version_info or ()) >= (14,):
         # Without it a server goes on with the statement of a killed client, and keeps its locks.
         settings["client_connection_check_interval"] = "2s"

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 # A hint that was followed is kept so that a repeated delivery of it is known as one.
 KEEP_HINTS = timedelta(days=30)
@@ -50,11 +51,11 @@ def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: d
         before: the first day that is kept in any case.
     """
     values = {"channel_id": channel.id, "days": list(days), "before": before}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         rows = connection.exec_driver_sql(read_sql("retention/spent_days.sql"), values)
         return list(rows.scalars())
 
 
 def _delete(engine: Engine, statement: str, before: datetime) -> int:
-    with engine.begin() as connection:
+    with of_all_projects(engine).begin() as connection:
         return connection.exec_driver_sql(read_sql(statement), {"before": before}).rowcount
