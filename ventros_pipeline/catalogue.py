@@ -231,6 +231,13 @@ ERRORS: Mapping[str, Entry] = {
         "Correct the variable that is named, in the environment or `.env`; see the page of "
         "settings.",
     ),
+    "variables.SecretFileError": Entry(
+        "settings.secret_file",
+        "A variable `NAME_FILE` names a file that cannot be read, is empty or too large, or `NAME` "
+        "is set as well.",
+        "Let it name a file that holds the secret alone and that this user may read, or set `NAME` "
+        "instead.",
+    ),
     "serving.ServingError": Entry(
         "serve.ui",
         "Something listens on the port of the UI already, or Dagster's code server was killed and "

@@ -24,6 +24,7 @@ from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIE
 from ventros_pipeline.crm.turns import ChannelBusyError
 from ventros_pipeline.settings import SettingsError
 from ventros_pipeline.stores import ArchiveRefusedError, ArchiveUnreachableError
+from ventros_pipeline.variables import SecretFileError
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
     WahaGarbledError,
@@ -50,6 +51,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ChannelError, CONFIGURATION),
     (DatabaseError, CONFIGURATION),
     (SettingsError, CONFIGURATION),
+    (SecretFileError, CONFIGURATION),
 )
 
 

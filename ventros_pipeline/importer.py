@@ -166,6 +166,7 @@ class Importer:
             slow_timeout=self.settings.slow_timeout,
             attempts=self.settings.request_attempts,
             body_limit=self.settings.body_limit_mb * 1024 * 1024,
+            hosts=self.settings.allowed_hosts,
         )
         if within is not None:
             limits = replace(limits, patience=within)

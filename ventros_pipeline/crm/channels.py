@@ -6,7 +6,6 @@ What belongs here: reading and adding channels. What does not: their import life
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.row import RowMapping
 
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.variables import secret_of
 
 CHANNEL_TYPES = ("waha", "whatsapp_business")
 WAHA_CHANNEL_TYPE_ID = 1
@@ -76,6 +76,7 @@ class Channel:
 
         Raises:
             ChannelError: the variable that is named is not set, or not WAHA's.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("api_key_env")
         if not variable:
@@ -87,18 +88,21 @@ class Channel:
 
         Raises:
             ChannelError: the variable that is named is not set, or not WAHA's.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("hmac_key_env")
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
         refuse_other_variables(variable)
-        if not os.environ.get(variable):
+        found = secret_of(variable)
+        if found is None:
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
-                "set; set it (in the environment or .env) and run the command again"
+                f"set; set it, or {variable}_FILE to a file that holds it (in the environment or "
+                ".env), and run the command again"
             )
-        return os.environ[variable]
+        return found
 
 
 def refuse_other_variables(variable: str) -> None:

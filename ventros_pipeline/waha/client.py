@@ -45,18 +45,16 @@ from ventros_pipeline.waha.errors import (
     not_ready,
     where,
 )
+from ventros_pipeline.waha.guard import check_host, server_transport
 from ventros_pipeline.waha.ids import AddressKind, kind_of, normalise
 from ventros_pipeline.waha.jsontext import repair, split_array
-from ventros_pipeline.waha.sockets import DeadlineTransport, within
+from ventros_pipeline.waha.sockets import within
 
 ALL_CHATS = "all"
 
 # Longest wait a server's Retry-After is granted, in seconds: a proxy that says "tomorrow" must not
 # hold a run.
 RETRY_AFTER_LIMIT = 60.0
-# WAHA closes idle connections after 5 s. A connection dropped a second earlier on our side is never
-# the one it is just closing (a benchmark died on exactly that reset).
-_KEEPALIVE = 4.0
 _LISTING_PAGE = 500
 # Times that a session which has answered before may be not ready, and the wait before asking again.
 _FLAPS = 3
@@ -109,6 +107,7 @@ class WahaServer:
             whose own limit is 300 s. Giving up before it does would start a second walk beside it.
         attempts: tries for one request while the failure is transient.
         body_limit: largest answer read into memory, bytes.
+        hosts: servers that a channel may name (`guard.check_host`); none means any.
     """
 
     base_url: str
@@ -120,6 +119,7 @@ class WahaServer:
     slow_timeout: float = 330.0
     attempts: int = 5
     body_limit: int = 256 * 1024 * 1024
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ class WahaClient:
             raise WahaConfigurationError(
                 "A WAHA session name has 1 to 54 letters, digits, `_` or `-`."
             )
+        check_host(server.base_url, server.hosts)
         self.server = server
         self._courtesy = courtesy or NoCourtesy()
         self._breaker = breaker
@@ -217,7 +218,7 @@ class WahaClient:
             headers=_headers(server.api_key),
             follow_redirects=False,
             trust_env=False,
-            transport=transport or DeadlineTransport(keepalive=_KEEPALIVE),
+            transport=transport or server_transport(),
         )
 
     def __enter__(self) -> Self:
