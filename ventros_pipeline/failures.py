@@ -17,7 +17,7 @@ import psycopg
 from sqlalchemy.exc import OperationalError
 
 from ventros_pipeline.crm.channels import ChannelError
-from ventros_pipeline.crm.database import DatabaseError
+from ventros_pipeline.crm.database import DatabaseError, DatabaseTimeoutError
 from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
 from ventros_pipeline.crm.load import ConcurrentWriteError
 from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIENT
@@ -49,6 +49,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ArchiveRefusedError, CONFIGURATION),
     (LifecycleError, CONFIGURATION),
     (ChannelError, CONFIGURATION),
+    (DatabaseTimeoutError, TRANSIENT),
     (DatabaseError, CONFIGURATION),
     (SettingsError, CONFIGURATION),
     (SecretFileError, CONFIGURATION),

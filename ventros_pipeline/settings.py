@@ -143,6 +143,28 @@ class Settings(BaseSettings):
         "port: `waha:3000,waha.example.com`. Set it where people whom you do not trust edit "
         "channels in the CRM. Unset: any, but link-local addresses and clouds' own services.",
     )
+    memory_limit_mb: int | None = Field(
+        None,
+        ge=128,
+        description="Most memory of one run, in MB; one that would take more ends with a sentence, "
+        "and what it has read is kept. Unset: four fifths of what the machine or the container "
+        "has.",
+    )
+    archive_limit_mb: int = Field(
+        51_200,
+        ge=1,
+        description="Most that the raw archive of one channel may take on disk, in MB; a million "
+        "messages take about 250. Days beyond it are not read.",
+    )
+    statement_timeout: int = Field(
+        1800, ge=1, description="Seconds for one statement in the CRM's database."
+    )
+    lock_timeout: int = Field(
+        300,
+        ge=1,
+        description="Seconds to wait for one lock in the CRM's database, for example behind a "
+        "migration of the CRM's own.",
+    )
     directory_max_age: int = Field(
         3600, ge=0, description="Seconds after which a run lists chats, contacts and LIDs anew."
     )
