@@ -190,7 +190,8 @@ def add_channel(
         ChannelError: no project fits, the address is not one, or the variable is not WAHA's.
     """
     if not re.match(r"^https?://[^\s/]+", base_url):
-        raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
+        # It may hold a password, and is not repeated.
+        raise ChannelError("the address of WAHA is not one like https://waha.example.com")
     if api_key_env:
         refuse_other_variables(api_key_env)
     with engine.begin() as connection:
