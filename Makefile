@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Tools that look at the dependencies are none of them.
+SUPPLY := $(VENV)/supply
 # Each worker has a Postgres of its own. One more than the cores of a small machine: half of the time
 # a test waits, for a process, a poll or a clock.
 WORKERS ?= 3
@@ -13,7 +15,7 @@ DIST := --dist loadfile --no-loadscope-reorder
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format docs lock bench clean
+.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format docs lock audit sbom bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +43,8 @@ coverage: $(READY)  ## the test suite, and which lines it never runs; a third sl
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST) --cov --cov-report=term-missing:skip-covered
 
 fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before, by each of two finders
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r ventros_pipeline_tests/fuzz/requirements.lock
 	$(BIN)/python -m ventros_pipeline_tests.fuzz
 
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
@@ -74,6 +77,25 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 		--no-emit-index-url --group dev --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group bench -c requirements.lock --upgrade -o benchmarks/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group supply --upgrade -o supply/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group fuzz --upgrade -o ventros_pipeline_tests/fuzz/requirements.lock
+
+$(SUPPLY)/.ready: supply/requirements.lock
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r supply/requirements.lock
+	@touch $@
+
+audit: $(SUPPLY)/.ready  ## ask whether a locked package is known to be unsafe
+	@$(SUPPLY)/bin/python supply/audit.py
+
+sbom: $(SUPPLY)/.ready  ## write dist/sbom.json, all that `make setup` installs (CycloneDX)
+	@mkdir -p dist
+	@$(SUPPLY)/bin/python -W ignore -m cyclonedx_py requirements requirements.lock \
+		--pyproject pyproject.toml --spec-version 1.6 --output-reproducible --validate -o dist/sbom.json
+	@echo "wrote dist/sbom.json"
 
 bench: $(READY)  ## speed and requests against their targets; `make bench BENCH=--full` for a million
 	@$(BIN)/python -m benchmarks.speed $(BENCH)

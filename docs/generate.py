@@ -12,9 +12,10 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer.main
+from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 import ventros_pipeline
@@ -47,7 +48,18 @@ def settings() -> str:
         _table(("variable", "default", "meaning"), rows),
         "WAHA's keys stand beside them, under the names given to `ventros channel add "
         "--api-key-env`; such a name holds `WAHA`.",
+        "## Secrets from files",
+        "Each secret (" + ", ".join(f"`{name}`" for name in _secrets()) + ", and WAHA's keys under "
+        "their own names) can stand in a file instead, as containers hand them over: `NAME_FILE` "
+        "names the file, which holds the secret alone. It is not put into the environment, so no "
+        "child and no list of processes shows it. Where both are set nothing starts.",
     )
+
+
+def _secrets() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        if SecretStr in (field.annotation, *get_args(field.annotation)):
+            yield f"VENTROS_{name.upper()}"
 
 
 def commands() -> str:

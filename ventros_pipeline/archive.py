@@ -87,9 +87,15 @@ class DayWritten:
 class Archive:
     """The archive of all channels at one place."""
 
-    def __init__(self, place: Path | str) -> None:
-        """Use a folder, which is made when the first day is written, or what lies at a URI."""
+    def __init__(self, place: Path | str, *, most_bytes: int | None = None) -> None:
+        """Use a folder, which is made when the first day is written, or what lies at a URI.
+
+        Args:
+            most_bytes: what the files of one channel may take; None is no limit.
+        """
         self.store = open_store(place)
+        self._most = most_bytes
+        self._sizes: dict[str, dict[str, int]] = {}
 
     def name(self, channel: str, day: date) -> str:
         """Return the name of the file of one channel and day."""
@@ -203,6 +209,7 @@ class Archive:
         size = self.store.size(name)
         if size is not None:
             self.store.delete(name)
+            self._sizes.pop(channel, None)
         return size or 0
 
     def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
@@ -221,8 +228,31 @@ class Archive:
     def _replace(self, name: str, frame: pl.DataFrame) -> None:
         content = BytesIO()
         frame.write_parquet(content, compression="zstd", compression_level=3)
+        self._grant(name, len(content.getbuffer()))
         # There are years of empty days, and one that a power cut takes is read again.
         self.store.put(name, content.getvalue(), sync=not frame.is_empty())
+
+    def _grant(self, name: str, size: int) -> None:
+        """Count what a file will take; refuse one that grows beyond what the channel may have.
+
+        The store lists a channel's files once: whoever writes has the channel's turn.
+        """
+        if self._most is None:
+            return
+        channel, _, file = name.partition("/")
+        if channel not in self._sizes:
+            self._sizes[channel] = self.store.sizes(channel)
+        sizes = self._sizes[channel]
+        more = size - sizes.get(name, 0)
+        if more > 0 and sum(sizes.values()) + more > self._most:
+            raise ArchiveError(
+                f"channel {channel}, day {PurePosixPath(file).stem}: the channel's archive would "
+                f"take more than {self._most // 1024 // 1024:,} MB, and the day was not kept; "
+                "raise VENTROS_ARCHIVE_LIMIT_MB, or let settled days go with "
+                "VENTROS_ARCHIVE_KEEP_DAYS, then run the same days again (what was read before is "
+                "kept)"
+            )
+        sizes[name] = size
 
 
 def _marked(

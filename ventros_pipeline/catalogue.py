@@ -114,6 +114,13 @@ ERRORS: Mapping[str, Entry] = {
         "Do what the sentence says; `VENTROS_DATABASE_URL` holds the address, and `psql "
         '"$(ventros db url)"` tries it.',
     ),
+    "crm.database.DatabaseTimeoutError": Entry(
+        "database.timeout",
+        "A statement took longer than `VENTROS_STATEMENT_TIMEOUT`, or waited for somebody's lock "
+        "for longer than `VENTROS_LOCK_TIMEOUT`. Nothing of the window was kept.",
+        "Run the same days again; if it comes back, see in `pg_stat_activity` who holds the lock "
+        "or what the server does, or raise the limit.",
+    ),
     "crm.migrate.MigrationError": Entry(
         "database.migration",
         "The database lacks this version's tables, has those of a newer one, or a statement of a "
@@ -186,13 +193,20 @@ ERRORS: Mapping[str, Entry] = {
         "Run this one command as the owner of the CRM's tables (`VENTROS_DATABASE_URL`), or remove "
         "the rows that are named in the CRM, then repeat it.",
     ),
+    "memory.MemoryLimitError": Entry(
+        "memory",
+        "A day, or an answer of WAHA, is so large that the run would take more memory than it may. "
+        "The days before are kept; this one and those after are not read, as coverage says.",
+        "Raise `VENTROS_MEMORY_LIMIT_MB`. On the calendar's first day, which also holds all that "
+        "is older, set an earlier `VENTROS_HISTORY_START` instead.",
+    ),
     "stores.ArchiveError": Entry(
         "archive",
-        "A day was never read into this archive, its file is damaged, or the disk is full or not "
-        "ours.",
-        "Do what the sentence says: free space, or read the days again with `ventros import "
-        "CHANNEL --since DAY --until DAY`. The archive lies where `VENTROS_ARCHIVE_URI` says, or "
-        "under `VENTROS_HOME`.",
+        "A day was never read into this archive, its file is damaged, the disk is full or not "
+        "ours, or the channel has as much as `VENTROS_ARCHIVE_LIMIT_MB` grants.",
+        "Do what the sentence says: free space, raise the limit, or read the days again with "
+        "`ventros import CHANNEL --since DAY --until DAY`. The archive lies where "
+        "`VENTROS_ARCHIVE_URI` says, or under `VENTROS_HOME`.",
     ),
     "stores.ArchiveUnreachableError": Entry(
         "archive.unreachable",
@@ -230,6 +244,13 @@ ERRORS: Mapping[str, Entry] = {
         "part.",
         "Correct the variable that is named, in the environment or `.env`; see the page of "
         "settings.",
+    ),
+    "variables.SecretFileError": Entry(
+        "settings.secret_file",
+        "A variable `NAME_FILE` names a file that cannot be read, is empty or too large, or `NAME` "
+        "is set as well.",
+        "Let it name a file that holds the secret alone and that this user may read, or set `NAME` "
+        "instead.",
     ),
     "serving.ServingError": Entry(
         "serve.ui",
@@ -432,6 +453,12 @@ QUARANTINE: Mapping[str, Entry] = {
     "too_deep": Entry(
         "quarantine.too_deep",
         "The row is nested so deeply that no reader takes it.",
+        "Nothing here: it is no message that WhatsApp shows. It is kept.",
+    ),
+    "too_large": Entry(
+        "quarantine.too_large",
+        "The row has more than 4 MB without its thumbnails; no message of WhatsApp has a tenth of "
+        "that. Its first 64 KB are kept here, all of it in the archive.",
         "Nothing here: it is no message that WhatsApp shows. It is kept.",
     ),
     "not_an_object": Entry(

@@ -50,7 +50,12 @@ def open_engine(settings: Settings) -> Engine:
         DatabaseError: it cannot be reached; the message says what to do.
     """
     # A request in flight holds a connection; one more waits for a turn, and two do the rest.
-    return database.connect(database_url(settings), max_overflow=settings.waha_concurrency + 1)
+    return database.connect(
+        database_url(settings),
+        max_overflow=settings.waha_concurrency + 1,
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.lock_timeout,
+    )
 
 
 def open_archive(settings: Settings) -> Archive:
@@ -59,7 +64,8 @@ def open_archive(settings: Settings) -> Archive:
     Raises:
         ArchiveRefusedError: the environment has not what an object store needs.
     """
-    return Archive(settings.archive_uri or settings.archive_dir)
+    most = settings.archive_limit_mb * 1024 * 1024
+    return Archive(settings.archive_uri or settings.archive_dir, most_bytes=most)
 
 
 def load_env_file() -> None:

@@ -11,18 +11,54 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ventros_pipeline.stores import BUCKET_URI, FOLDER_URI
+from ventros_pipeline.variables import secret_of
 
 KEY_BYTES = 32
 
 
 class SettingsError(Exception):
     """The settings make no start; the message names the variables."""
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from the files that `NAME_FILE` variables name, of the environment or `.env`."""
+
+    def __init__(self, settings: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings)
+        self._variables = {
+            name.upper(): value
+            for source in reversed(sources)
+            if isinstance(source, EnvSettingsSource)
+            for name, value in source.env_vars.items()
+            if value
+        }
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's value, None where it has no file."""
+        name = f"VENTROS_{field_name.upper()}"
+        is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
+        has_file = is_secret and f"{name}_FILE" in self._variables
+        return secret_of(name, self._variables) if has_file else None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings that have a file."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -105,6 +141,35 @@ class Settings(BaseSettings):
     )
     body_limit_mb: int = Field(
         256, ge=1, description="Largest answer of WAHA, in MB, that is read into memory."
+    )
+    waha_hosts: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._:\[\]-]+(\s*,\s*[A-Za-z0-9._:\[\]-]+)*$",
+        description="Servers that channels may name, separated by commas, each with or without a "
+        "port: `waha:3000,waha.example.com`. Set it where people whom you do not trust edit "
+        "channels in the CRM. Unset: any, but link-local addresses and clouds' own services.",
+    )
+    memory_limit_mb: int | None = Field(
+        None,
+        ge=128,
+        description="Most memory of one run, in MB; one that would take more ends with a sentence, "
+        "and what it has read is kept. Unset: four fifths of what the machine or the container "
+        "has.",
+    )
+    archive_limit_mb: int = Field(
+        51_200,
+        ge=1,
+        description="Most that the raw archive of one channel may take on disk, in MB; a million "
+        "messages take about 250. Days beyond it are not read.",
+    )
+    statement_timeout: int = Field(
+        1800, ge=1, description="Seconds for one statement in the CRM's database."
+    )
+    lock_timeout: int = Field(
+        300,
+        ge=1,
+        description="Seconds to wait for one lock in the CRM's database, for example behind a "
+        "migration of the CRM's own.",
     )
     directory_max_age: int = Field(
         3600, ge=0, description="Seconds after which a run lists chats, contacts and LIDs anew."
@@ -222,6 +287,19 @@ class Settings(BaseSettings):
         "and `VENTROS_UI_PORT`.",
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a secret's file take the place of its variable."""
+        files = _SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings
+
     @field_validator("archive_uri")
     @classmethod
     def _archive_uri_has_no_secret(cls, value: str | None) -> str | None:
@@ -271,6 +349,11 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.sync_overlap)
 
     @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Servers that channels may name, lower case; none means any."""
+        return frozenset(name.strip().lower() for name in (self.waha_hosts or "").split(",")) - {""}
+
+    @property
     def ui_address(self) -> str:
         """Where people reach the Dagster UI, without a slash at its end."""
         return (self.ui_url or f"http://127.0.0.1:{self.ui_port}").rstrip("/")
@@ -302,6 +385,7 @@ def get_settings() -> Settings:
 
     Raises:
         SettingsError: a setting does not parse, or production lacks one; values are not quoted.
+        SecretFileError: the file of a secret cannot be used.
     """
     try:
         return Settings()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from sqlalchemy.engine.row import RowMapping
 
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.settings import get_settings
+from ventros_pipeline.variables import secret_of
 
 CHANNEL_TYPES = ("waha", "whatsapp_business")
 WAHA_CHANNEL_TYPE_ID = 1
@@ -81,6 +81,7 @@ class Channel:
 
         Raises:
             ChannelError: the variable that is named is not set, or not this channel's to name.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("api_key_env")
         if not variable:
@@ -92,18 +93,21 @@ class Channel:
 
         Raises:
             ChannelError: the variable that is named is not set, or not this channel's to name.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("hmac_key_env")
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
         refuse_other_variables(variable, self.tenant_id, is_shared=self.is_shared)
-        if not os.environ.get(variable):
+        found = secret_of(variable)
+        if found is None:
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
-                "set; set it (in the environment or .env) and run the command again"
+                f"set; set it, or {variable}_FILE to a file that holds it (in the environment or "
+                ".env), and run the command again"
             )
-        return os.environ[variable]
+        return found
 
 
 def refuse_other_variables(variable: str, tenant_id: str, *, is_shared: bool) -> None:
@@ -211,7 +215,8 @@ def add_channel(
             project's to name.
     """
     if not re.match(r"^https?://[^\s/]+", base_url):
-        raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
+        # It may hold a password, and is not repeated.
+        raise ChannelError("the address of WAHA is not one like https://waha.example.com")
     with engine.begin() as connection:
         owner = _project(connection, project)
         if api_key_env:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from psycopg import errors
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -27,6 +28,22 @@ _CONNECT_TIMEOUT = 10
 
 class DatabaseError(RuntimeError):
     """Something about the database that its operator can put right; the text says what."""
+
+
+class DatabaseTimeoutError(DatabaseError):
+    """A statement or a lock took longer than it may; trying again can help."""
+
+
+def timed_out(error: BaseException) -> DatabaseTimeoutError | None:
+    """Return what to say of an error that is one of the limits of time; None for any other."""
+    original = getattr(error, "orig", error)
+    if isinstance(original, errors.LockNotAvailable):
+        what = "somebody else held a lock for longer than VENTROS_LOCK_TIMEOUT"
+    elif isinstance(original, errors.QueryCanceled):
+        what = "a statement took longer than VENTROS_STATEMENT_TIMEOUT, or was cancelled"
+    else:
+        return None
+    return DatabaseTimeoutError(f"The database: {what}. Nothing of what it was part of was kept")
 
 
 def normalise_url(url: str, driver: str = "psycopg") -> URL:

@@ -48,6 +48,12 @@ def test_a_channel_is_not_added_with_another_secret(engine: Engine) -> None:
         add_channel(engine, session="default", base_url="http://127.0.0.1:9", api_key_env=DATABASE)
 
 
+def test_an_address_that_is_none_is_not_repeated_for_it_may_hold_a_password(engine: Engine) -> None:
+    with pytest.raises(ChannelError, match="is not one like") as refused:
+        add_channel(engine, session="default", base_url="me:s3cr3t@waha", api_key_env=None)
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_a_variable_of_wahas_gives_the_key(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIENT_3_WAHA_KEY", "secret")
     assert edited(engine, "api_key_env", "CLIENT_3_WAHA_KEY").api_key() == "secret"

@@ -11,6 +11,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from ventros_pipeline_tests.served import Dagster, free_port, served, wait_for
 pytestmark = pytest.mark.daemon
 
 PAGE = 5
+PASSWORD = "a-password-of-the-database"
 DAYS = 8
 STANZAS = [f"3EB0{number:04}" for number in range(2 * DAYS)]
 NO_WAIT = "UPDATE history_sync.plan_ranges SET not_before = '-infinity'"
@@ -128,7 +130,8 @@ def daemon(tmp_path: Path, engine: Engine, waha: ReplayServer) -> Iterator[Daemo
     home = tmp_path / "home"
     settings = {
         "VENTROS_HOME": str(home),
-        "VENTROS_DATABASE_URL": libpq_url(engine.url.render_as_string(hide_password=False)),
+        # The server of the tests trusts everybody; a password would be shown as any is.
+        "VENTROS_DATABASE_URL": libpq_url(engine.url.set(password=PASSWORD)),
         "VENTROS_HISTORY_START": str(today() - timedelta(days=30)),
         "VENTROS_PAGE_SIZE": str(PAGE),
         "VENTROS_UI_PORT": str(free_port()),
@@ -141,6 +144,15 @@ def daemon(tmp_path: Path, engine: Engine, waha: ReplayServer) -> Iterator[Daemo
         yield Daemon(dagster, instance, engine, channel)
 
 
+def commands_of(dagster: Dagster) -> dict[int, str]:
+    """Return what the list of processes shows of a family."""
+    said = {}
+    for process in psutil.Process(dagster.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            said[process.pid] = " ".join(process.cmdline())
+    return said
+
+
 def today() -> date:
     return datetime.now(UTC).date()
 
@@ -150,6 +162,9 @@ def test_a_plan_goes_on_by_itself_after_its_run_was_killed_in_the_middle_of_a_ra
 ) -> None:
     run = begin_plan(daemon, holding)
     killed = wait_for("process of the run", lambda: daemon.process_of(run.run_id))
+    shown = commands_of(daemon.dagster)
+    assert killed.pid in shown
+    assert [said for said in shown.values() if KEY in said or PASSWORD in said] == []
     os.kill(killed.pid, signal.SIGKILL)
     holding.is_on = False
 
