@@ -100,9 +100,8 @@ def plan_runs(
             f"no day from {since or calendar_start} to {until or today} lies in the calendar, "
             f"which runs from {calendar_start} (VENTROS_HISTORY_START) to {today}"
         )
-    if since is None and oldest is not None and first < oldest <= last:
-        head = [DayRange(first, first)] if first < oldest else []
-        return [*_cut(DayRange(max(oldest, first + DAY), last), run_days), *head]
+    if since is None and oldest is not None and first + DAY < oldest <= last:
+        return [*_cut(DayRange(oldest, last), run_days), DayRange(first, first)]
     return list(_cut(DayRange(first, last), run_days))
 
 
@@ -123,6 +122,10 @@ def trim(
     """
     first, last = min(days.first for days in plan), max(days.last for days in plan)
     begin = min(max(oldest or first, first), last)
+    if first == calendar_start and begin == first + DAY:
+        begin = (
+            first  # No empty days lie between: a run of its own would cost as much as a month's.
+        )
     head = [DayRange(first, first)] if first == calendar_start and first < begin else []
     return [*_cut(DayRange(begin, last), run_days), *head]
 

@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         "base64 (`openssl rand -base64 32`). Several, separated by commas, let keys be changed: "
         "the first encrypts, any of them decrypts. Unset: they are kept as they came.",
     )
-    run_days: int = Field(31, ge=1, le=366, description="Most days of one channel in one run.")
+    run_days: int = Field(92, ge=1, le=366, description="Most days of one channel in one run.")
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
     api_read_rate: int = Field(
         60, ge=1, le=1000, description="Calls a minute that one API key may make to read."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from benchmarks.speed import kept
 from benchmarks.speed import profile as profiles
 from benchmarks.speed.figures import (
     AT_LEAST,
@@ -22,6 +24,7 @@ from benchmarks.speed.figures import (
     table,
     verdict,
 )
+from benchmarks.speed.kept import FULL, SHORT, Kept
 from benchmarks.speed.profile import Profile
 from benchmarks.speed.rows import ROWS
 from benchmarks.speed.targets import TARGETS
@@ -97,6 +100,35 @@ def test_every_target_has_a_row_that_measures_it() -> None:
 
     assert len(set(keys)) == len(keys)
     assert {target.row for target in TARGETS} <= set(ROWS)
+
+
+def _found(row: str, form: str, seconds: float) -> Kept:
+    how = {"date": "today", "load before": "0", "sizes": "10", "took": "1 s", "machine": "mine"}
+    return Kept(row, form, how, [Line(f"{row}.copy", Spread.of([seconds]), "10")], {"part": "x"})
+
+
+def test_a_row_that_is_measured_again_leaves_the_others_and_the_other_form(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kept, "DATA", tmp_path / "results.json")
+    monkeypatch.setattr(kept, "PAGE", tmp_path / "RESULTS.md")
+    for found in (
+        _found("load", FULL, 1.5),
+        _found("load", SHORT, 1.75),
+        _found("dlt", SHORT, 9),
+        _found("load", SHORT, 1.25),
+    ):
+        kept.keep(found)
+
+    assert kept.kept() == [
+        _found("load", FULL, 1.5),
+        _found("dlt", SHORT, 9),
+        _found("load", SHORT, 1.25),
+    ]
+    full, _, short = (tmp_path / "RESULTS.md").read_text(encoding="utf-8").partition(SHORT)
+    assert "1.50 ×" in full
+    assert "1.25 ×" in short
+    assert "1.75" not in full + short
 
 
 class Clock:

@@ -8,7 +8,9 @@ that size to memory and growth: hours, and 60 GB of disk, which is looked for fi
 
 A pair is measured in turn, A B A B, and its figure is the median of the ratios pair by pair. What
 a line could not measure stands in the table as not measured. Generated accounts stay in `--folder`
-for the next run; everything else is removed. The last run of all rows is kept in `RESULTS.md`.
+for the next run; everything else is removed. Each row is kept as soon as it is measured, the short
+form's and the full form's apart (`kept.py`), so rows may be measured one by one; sizes that are
+given on the command line are tried and not kept.
 """
 
 from __future__ import annotations
@@ -20,30 +22,30 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks.speed.figures import Line, Target, table
+from benchmarks.speed import kept
+from benchmarks.speed.figures import Line
+from benchmarks.speed.kept import FULL, REQUESTS, SHORT, Kept
 from benchmarks.speed.machine import facts
 from benchmarks.speed.places import DISK_FOR_COPIES, DISK_PER_MESSAGE, Bench, bench, say
 from benchmarks.speed.rows import ROWS
 from benchmarks.speed.targets import TARGETS
 
-RESULTS = Path(__file__).parents[1] / "RESULTS.md"
-SHORT, FULL = (10_000, 50_000), (100_000, 1_000_000)
+SIZES = {SHORT: (10_000, 50_000), FULL: (100_000, 1_000_000)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, and keep it."""
+    """Measure row by row, keep each, and print them."""
     asked = _parser().parse_args(arguments)
     # Whatever ends us, no server of ours stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    usual = FULL if asked.full else SHORT
+    usual = SIZES[FULL if asked.full else SHORT]
     small, big = asked.small or usual[0], asked.big or usual[1]
     largest = max(big, asked.largest or 0)
     _refuse_full_disk(asked.folder, big, largest)
-    began = perf_counter()
     with bench(
         asked.folder,
         short=not asked.full,
@@ -53,43 +55,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         repeats=asked.repeats or (3 if asked.full else 2),
         concurrency=asked.concurrency,
     ) as place:
-        with place.session() as session:
-            about = dict(facts(session))
-        lines = [line for row in asked.only for line in _measured(place, row)]
-        about["sizes"] = f"{small:,} and {big:,} messages, largest {largest:,}; {_form(asked)}"
-        about["source"] = (
-            f"replay server in a process of its own, {asked.concurrency} requests at once allowed, "
-            "no latency unless said"
-        )
-        about["time taken"] = f"{perf_counter() - began:.0f} s"
-    requests = "" if asked.no_requests else _requests(asked.full)
-    text = _report(about, [t for t in TARGETS if t.row in asked.only], lines, place)
-    text += f"\n## Requests against the minimum\n\n```\n{requests}```\n" if requests else ""
-    print(text)
-    if set(asked.only) == set(ROWS):
-        RESULTS.write_text(text, encoding="utf-8")
-        say(f"kept in {RESULTS.name}")
+        found = []
+        for row in asked.only:
+            found.append(_requests(place) if row == REQUESTS else _measured(place, row))
+            if (small, big) == usual:
+                kept.keep(found[-1])
+    print(kept.page(found, [target for target in TARGETS if target.row in asked.only]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed")
     parser.add_argument("--full", action="store_true", help="100,000 and 1,000,000 messages")
-    parser.add_argument("--only", nargs="+", choices=tuple(ROWS), default=tuple(ROWS))
+    rows = (*ROWS, REQUESTS)
+    parser.add_argument("--only", nargs="+", choices=rows, default=rows)
     parser.add_argument("--repeats", type=int, help="pairs to measure: 2, with --full 3")
     parser.add_argument("--small", type=int, help="messages of the small account")
     parser.add_argument("--big", type=int, help="messages of the big account")
     parser.add_argument("--largest", type=int, help="messages of the account for growth alone")
     parser.add_argument("--concurrency", type=int, default=2, help="requests at once")
-    parser.add_argument("--no-requests", action="store_true", help="leave the request table out")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()) / "ventros-bench"
     )
     return parser
 
 
-def _measured(place: Bench, row: str) -> list[Line]:
+def _measured(place: Bench, row: str) -> Kept:
     """Measure one row; one that fails is told and leaves the others alone."""
     say(f"row {row}")
+    place.details.clear()
+    how, began = _how(place), perf_counter()
     lines: list[Line] = []
     try:
         for line in ROWS[row](place):
@@ -104,11 +98,29 @@ def _measured(place: Bench, row: str) -> list[Line]:
             for target in TARGETS
             if target.row == row and target.key not in done
         ]
-    return lines
+    how["took"] = _seconds(began)
+    details = {name: text for name, text in place.details.items() if text}
+    return Kept(row, _form(place), how, lines, details)
 
 
-def _form(asked: argparse.Namespace) -> str:
-    return "full form" if asked.full else "short form: sizes scaled down"
+def _how(place: Bench) -> dict[str, str]:
+    """Return what the figures of a row depend on."""
+    sizes = f"{place.small:,} and {place.big:,} messages, largest {place.largest:,}"
+    with place.session() as session:
+        return {
+            **facts(session),
+            "sizes": f"{sizes}; {place.repeats} repetitions",
+            "source": f"replay server in a process of its own, {place.concurrency} requests at "
+            "once allowed, no latency unless said",
+        }
+
+
+def _seconds(began: float) -> str:
+    return f"{perf_counter() - began:.0f} s"
+
+
+def _form(place: Bench) -> str:
+    return SHORT if place.short else FULL
 
 
 def _refuse_full_disk(folder: Path, big: int, largest: int) -> None:
@@ -122,32 +134,15 @@ def _refuse_full_disk(folder: Path, big: int, largest: int) -> None:
         )
 
 
-def _requests(full: bool) -> str:
+def _requests(place: Bench) -> Kept:
     """Return the table of `benchmarks.requests`."""
     say("counting requests")
-    size = "50000" if full else "5000"
-    limits = ["100", "500"] if full else ["500"]
+    how, began = _how(place), perf_counter()
+    size, limits = ("5000", ["500"]) if place.short else ("50000", ["100", "500"])
     command = [sys.executable, "-m", "benchmarks.requests", "--messages", size, "--limit", *limits]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
-
-
-def _report(
-    about: Mapping[str, str], targets: Sequence[Target], lines: Sequence[Line], place: Bench
-) -> str:
-    parts = [
-        "# Speed, as measured",
-        "Written by `make bench`; the last run of all rows. Ratios carry over to other machines, "
-        "seconds do not. A figure is a median, with its range; a pair was measured in turn.",
-        "\n".join(f"- **{name}**: {text}" for name, text in about.items()),
-        table(targets, lines),
-        "## Where the time goes",
-        "Seconds of the one thread that imports, by the part whose code it was in; a part's time "
-        "has no other part's in it. The last repetition of each.",
-    ]
-    for name, text in place.details.items():
-        if text:
-            parts += [f"### {name}", text]
-    return "\n\n".join(parts) + "\n"
+    text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    table = {"requests against the minimum": f"```\n{text}```"}
+    return Kept(REQUESTS, _form(place), how | {"took": _seconds(began)}, [], table)
 
 
 if __name__ == "__main__":

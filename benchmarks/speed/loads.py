@@ -17,8 +17,16 @@ from benchmarks.speed.places import Account, Bench, Channel
 from ventros_pipeline.archive import Archive, Row
 
 CHANGED_SHARE = 0.01
+# What a load writes a line of for each message or session, in the order of their foreign keys.
+TABLES = (
+    "public.sessions",
+    "public.agent_sessions",
+    "history_sync.sessions",
+    "public.messages",
+    "history_sync.message_keys",
+)
 _COLUMNS = """
-    SELECT attname FROM pg_attribute WHERE attrelid = 'public.messages'::regclass
+    SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass
       AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"""
 _CHUNK = 1 << 20
 
@@ -76,37 +84,50 @@ def settle(bench: Bench, database: str) -> None:
 
 
 def export(bench: Bench, database: str, to: Path) -> int:
-    """Write the messages as COPY takes them, in the order in which they were stored."""
-    with bench.session(database) as session, to.open("wb") as file:
-        statement = sql.SQL(
-            "COPY (SELECT {} FROM public.messages ORDER BY ctid) TO STDOUT (FORMAT binary)"
-        ).format(_columns(session))
-        with session.cursor() as cursor, cursor.copy(statement) as copy:
-            for block in copy:
-                file.write(block)
+    """Write `TABLES` as COPY takes them, in the order in which they were stored; count messages."""
+    to.mkdir(exist_ok=True)
+    with bench.session(database) as session:
+        for table in TABLES:
+            statement = sql.SQL(
+                "COPY (SELECT {} FROM {} ORDER BY ctid) TO STDOUT (FORMAT binary)"
+            ).format(_columns(session, table), _name(table))
+            with (
+                (to / table).open("wb") as file,
+                session.cursor() as cursor,
+                cursor.copy(statement) as copy,
+            ):
+                for block in copy:
+                    file.write(block)
         found = session.execute("SELECT count(*) FROM public.messages").fetchone()
     return int(found[0]) if found else 0
 
 
 def emptied(bench: Bench, database: str) -> str:
-    """Return a copy of a database without its messages: contacts, chats and sessions stay."""
+    """Return a copy of a database without what `TABLES` held: contacts and chats stay."""
     name = bench.copied(database)
     with bench.session(name) as session:
-        session.execute("TRUNCATE public.messages CASCADE")
+        session.execute("TRUNCATE public.sessions, public.messages CASCADE")
     return name
 
 
-def copy_directly(bench: Bench, database: str, rows: Path) -> float:
-    """COPY the rows into the table with all its indexes; return the seconds, commit included."""
-    with bench.session(database) as session, rows.open("rb") as file:
-        statement = sql.SQL("COPY public.messages ({}) FROM STDIN (FORMAT binary)").format(
-            _columns(session)
-        )
-        began = time.perf_counter()
-        with session.cursor() as cursor, cursor.copy(statement) as copy:
-            while block := file.read(_CHUNK):
-                copy.write(block)
-        return time.perf_counter() - began
+def copy_directly(bench: Bench, database: str, rows: Path) -> dict[str, float]:
+    """COPY into the tables with all their indexes; return each one's seconds, commit included."""
+    took: dict[str, float] = {}
+    with bench.session(database) as session:
+        for table in TABLES:
+            statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+                _name(table), _columns(session, table)
+            )
+            began = time.perf_counter()
+            with (
+                (rows / table).open("rb") as file,
+                session.cursor() as cursor,
+                cursor.copy(statement) as copy,
+            ):
+                while block := file.read(_CHUNK):
+                    copy.write(block)
+            took[table] = time.perf_counter() - began
+    return took
 
 
 def changed_copy(bench: Bench, channel: Channel, account: Account) -> tuple[Channel, int]:
@@ -147,6 +168,10 @@ def _days(account: Account) -> list[date]:
     return [account.first + timedelta(days=n) for n in range(days)]
 
 
-def _columns(session: psycopg.Connection[Any]) -> sql.Composed:
-    names = [name for (name,) in session.execute(_COLUMNS)]
+def _columns(session: psycopg.Connection[Any], table: str) -> sql.Composed:
+    names = [name for (name,) in session.execute(_COLUMNS, (table,))]
     return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _name(table: str) -> sql.Identifier:
+    return sql.Identifier(*table.split("."))

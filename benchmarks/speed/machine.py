@@ -35,7 +35,8 @@ def facts(postgres: psycopg.Connection[tuple[object, ...]]) -> Mapping[str, str]
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} cores, {_cpu()}, {_memory_gb():.0f} GB RAM, "
-        f"{platform.system()} {platform.release()}, load before: {_load()}",
+        f"{platform.system()} {platform.release()}",
+        "load before": _load(),
         "versions": f"{platform.python_implementation()} {platform.python_version()}, "
         + ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "database": f"PostgreSQL {row[0] if row else '?'} (embedded, socket): {settings}",

@@ -75,18 +75,28 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Imported:
-    """An account that was imported once, for rows that begin there.
+class Archived:
+    """An account that was read once, for rows that begin there.
 
     Attributes:
-        read: the channel when its archive was whole and nothing loaded.
-        loaded: the same, loaded; a copy of the database.
+        channel: its archive is whole, and nothing is loaded.
         reading: what the child said of reading.
+    """
+
+    account: Account
+    channel: Channel
+    reading: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The same, loaded into a copy of the database.
+
+    Attributes:
         loading: what the child said of loading.
     """
 
     account: Account
-    read: Channel
     loaded: Channel
     reading: dict[str, Any]
     loading: dict[str, Any]
@@ -94,7 +104,7 @@ class Imported:
     @property
     def port(self) -> int:
         """Where its server must listen to be the same channel's."""
-        return int(self.read.url.rpartition(":")[2])
+        return int(self.loaded.url.rpartition(":")[2])
 
 
 @dataclass
@@ -123,6 +133,7 @@ class Bench:
     repeats: int
     concurrency: int
     details: dict[str, str] = field(default_factory=dict)
+    _archived: dict[int, Archived] = field(default_factory=dict)
     _imported: dict[int, Imported] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
@@ -217,16 +228,23 @@ class Bench:
         PooledPostgresStorage(url)  # Keeps no connection before it is used.
         return address
 
-    def imported(self, messages: int) -> Imported:
-        """Return an account that was read and loaded without Dagster; the first call does it."""
-        if messages not in self._imported:
+    def archived(self, messages: int) -> Archived:
+        """Return an account that was read without Dagster; the first call does it."""
+        if messages not in self._archived:
             account = self.account(messages)
             with served(account.folder) as server:
                 channel = self.channel(self.copied(), server.url)
                 reading = self.child("read", channel, account)
-            loaded = replace(channel, database=self.copied(channel.database))
-            loading = self.child("load", loaded, account)
-            self._imported[messages] = Imported(account, channel, loaded, reading, loading)
+            self._archived[messages] = Archived(account, channel, reading)
+        return self._archived[messages]
+
+    def imported(self, messages: int) -> Imported:
+        """Return an account that was read and loaded without Dagster; the first call does it."""
+        if messages not in self._imported:
+            archived = self.archived(messages)
+            loaded = replace(archived.channel, database=self.copied(archived.channel.database))
+            loading = self.child("load", loaded, archived.account)
+            self._imported[messages] = Imported(archived.account, loaded, archived.reading, loading)
         return self._imported[messages]
 
     # -- children ---------------------------------------------------------------------------

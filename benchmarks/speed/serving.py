@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ventros_pipeline.replay.control import Fault, Request
+from ventros_pipeline.replay.engine import MESSAGES
+from ventros_pipeline.replay.server import ReplayServer
+
 KEY = "bench-key"
+# Messages that a real WAHA gives in a second, whatever is asked at once: 5,800 to 9,000.
+WAHA_PACE = 8_000
 
 
 class Served:
@@ -47,12 +54,39 @@ class Served:
         return json.loads(line)  # type: ignore[no-any-return]
 
 
+class Pace:
+    """Lets requests for messages wait as behind a WAHA that writes so many rows a second.
+
+    They wait for each other: asked for two pages at once, WAHA gives none of them sooner. A page
+    that turns out short has waited as long as a full one.
+    """
+
+    def __init__(self, rows_a_second: float) -> None:
+        self._rows_a_second = rows_a_second
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def __call__(self, request: Request) -> Fault | None:
+        """Return the wait of a request."""
+        if request.template != MESSAGES:
+            return None
+        takes = int(request.query.get("limit", 0)) / self._rows_a_second
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(now, self._free_at) + takes
+            return Fault(delay=self._free_at - now, name="paced")
+
+
 @contextmanager
 def served(
-    account: Path, engine: str = "noweb", latency_ms: float = 0, port: int = 0
+    account: Path, engine: str = "noweb", latency_ms: float = 0, port: int = 0, pace: float = 0
 ) -> Iterator[Served]:
-    """Serve an account until the block ends."""
-    given = [str(account), engine, str(latency_ms), str(port)]
+    """Serve an account until the block ends.
+
+    Args:
+        pace: messages in a second; 0 gives them as fast as the replay server can.
+    """
+    given = [str(account), engine, str(latency_ms), str(port), str(pace)]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.speed.serving", *given],
         stdin=subprocess.PIPE,
@@ -73,11 +107,14 @@ def served(
 
 def main() -> None:
     """Serve; ends with its standard input."""
-    from ventros_pipeline.replay.server import ReplayServer
-
-    folder, engine, latency, port = sys.argv[1:]
+    folder, engine, latency, port, pace = sys.argv[1:]
     with ReplayServer(
-        Path(folder), engine=engine, api_key=KEY, latency_ms=float(latency), port=int(port)
+        Path(folder),
+        engine=engine,
+        api_key=KEY,
+        latency_ms=float(latency),
+        port=int(port),
+        fault=Pace(float(pace)) if float(pace) else None,
     ) as server:
         print(json.dumps({"url": server.url}), flush=True)
         cpu = time.process_time()

@@ -1,6 +1,10 @@
 -- Sessions that the CRM opened for the contacts touched. A message that falls inside one belongs to
 -- it: not more than the session's own timeout before its start or after its last activity, and not
--- after somebody closed it. The CRM has no index to find them by.
+-- after somebody closed it. The CRM has no index to find them by, so all are read.
+-- Contacts first (OFFSET 0), then ours; and the plain conditions stand in a CASE, of which the planner
+-- thinks nothing: from them alone it took all sessions for one, compared each with every contact and
+-- looked each up among ours, 2.1 s instead of 0.2 beside 118,000 sessions of 144 contacts, and growing
+-- with both.
 INSERT INTO their_sessions (session_id, contact_id, started_at, last_activity_at, opens_at, closes_at)
 SELECT
     se.id, se.contact_id, se.started_at, se.last_activity_at,
@@ -9,14 +13,18 @@ SELECT
         OR se.end_reason IN ('manual_close', 'contact_request', 'agent_close', 'system_close')
         THEN least(se.ended_at, se.last_activity_at + own.timeout)
         ELSE se.last_activity_at + own.timeout END
-FROM public.sessions AS se
+FROM (
+    SELECT * FROM public.sessions
+    WHERE contact_id IN (SELECT contact_id FROM touched_contacts)
+      AND CASE WHEN deleted_at IS NULL
+          THEN coalesce(channel_type_id, %(channel_type_id)s) = %(channel_type_id)s
+          ELSE false END
+    OFFSET 0
+) AS se
 CROSS JOIN LATERAL (
     -- The CRM stores a Go duration.
     SELECT CASE WHEN se.timeout_duration > 0
         THEN se.timeout_duration / 1000 * interval '1 microsecond'
         ELSE %(timeout)s::interval END AS timeout
 ) AS own
-WHERE se.contact_id IN (SELECT contact_id FROM touched_contacts)
-  AND se.deleted_at IS NULL
-  AND coalesce(se.channel_type_id, %(channel_type_id)s) = %(channel_type_id)s
-  AND NOT EXISTS (SELECT FROM history_sync.sessions AS ours WHERE ours.session_id = se.id)
+WHERE NOT EXISTS (SELECT FROM history_sync.sessions AS ours WHERE ours.session_id = se.id)

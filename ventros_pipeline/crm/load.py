@@ -81,6 +81,7 @@ class ConcurrentWriteError(Exception):
 
 # What changes is noted before, by `touch_sessions.sql` of loads or of merges.
 PLAN_SESSIONS = (
+    "analyze_touched",
     "find_theirs",
     "touch_theirs",
     "find_spans",

@@ -131,6 +131,7 @@ class Office:
             "api_read_rate": 1000,
             "api_start_rate": 1000,
             "webhook_hmac_key": WEBHOOK_KEY,
+            "run_days": 31,
             **settings,
         }
         return create_app(

@@ -1,0 +1,2 @@
+-- As analyze_staging.sql.
+ANALYZE touched_contacts
