@@ -57,6 +57,9 @@ class Store(Protocol):
     def get(self, name: str) -> bytes | None:
         """Return what stands in a file; None where there is none."""
 
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Return the end of a file, or all of a smaller one; None where there is none."""
+
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Write a file anew as a whole: whatever happens, the old or the new one is there.
 
@@ -116,6 +119,11 @@ class Folder:
             return None
         except OSError as error:
             raise _unwell("read", path, error) from error
+
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Read all of it: the disk is near."""
+        content = self.get(name)
+        return None if content is None else content[-most:]
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Write beside the file, flush to disk, then rename: a kill leaves the old or the new."""
@@ -200,6 +208,11 @@ class Bucket:
     def get(self, name: str) -> bytes | None:
         """Download a file, in one request."""
         return self._asked(lambda: bytes(self._store.get(name).bytes()), absent=None)
+
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Download no more than that."""
+        end = {"range": {"suffix": most}}
+        return self._asked(lambda: bytes(self._store.get(name, options=end).bytes()), absent=None)
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Upload a file; what has ended is there for good."""

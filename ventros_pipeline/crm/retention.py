@@ -49,10 +49,22 @@ def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: d
         days: days in the archive.
         before: the first day that is kept in any case.
     """
+    return _days(engine, "retention/spent_days.sql", channel, days, before)
+
+
+def settled_days(
+    engine: Engine, channel: Channel, days: Sequence[date], before: date
+) -> list[date]:
+    """Return those of some days before a date that have stopped growing, oldest first."""
+    return _days(engine, "retention/settled_days.sql", channel, days, before)
+
+
+def _days(
+    engine: Engine, statement: str, channel: Channel, days: Sequence[date], before: date
+) -> list[date]:
     values = {"channel_id": channel.id, "days": list(days), "before": before}
     with engine.connect() as connection:
-        rows = connection.exec_driver_sql(read_sql("retention/spent_days.sql"), values)
-        return list(rows.scalars())
+        return list(connection.exec_driver_sql(read_sql(statement), values).scalars())
 
 
 def _delete(engine: Engine, statement: str, before: datetime) -> int:

@@ -27,6 +27,7 @@ NOTHING = {
     "quarantine": 0,
     "archive_days": 0,
     "archive_bytes": 0,
+    "archive_files_joined": 0,
     "runs": 0,
 }
 
@@ -160,7 +161,7 @@ def days(house: House, tmp_path: Path) -> list[int]:
 def test_the_archive_is_kept_for_ever_unless_somebody_says_otherwise(
     archived: House, tmp_path: Path
 ) -> None:
-    assert clean(archived) == NOTHING
+    assert clean(archived) == {**NOTHING, "archive_files_joined": 2}
     assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
@@ -171,7 +172,12 @@ def test_only_old_settled_days_that_nothing_waits_for_leave_the_archive(
     keep_days((today - date(2026, 6, 3)).days)
     # The first day of the calendar stays: it also holds what has no trustworthy time.
     sizes = archived_size(archived, tmp_path, 2)
-    assert clean(archived) == {**NOTHING, "archive_days": 1, "archive_bytes": sizes}
+    assert clean(archived) == {
+        **NOTHING,
+        "archive_days": 1,
+        "archive_bytes": sizes,
+        "archive_files_joined": 1,
+    }
     assert days(archived, tmp_path) == [1, 3, 4, 5, 6]
     keep_days(31)
     assert clean(archived)["archive_days"] == 1
@@ -188,6 +194,21 @@ def test_a_day_that_left_the_archive_is_still_in_the_crm_and_can_be_read_again(
     assert archived.materialize((0, "2026-06-02"), (0, "2026-06-03")).success
     assert archived.rows("SELECT id, xmin::text FROM messages ORDER BY id") == before
     assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_settled_days_of_a_month_long_over_lie_together_and_load_as_before(
+    archived: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LaterPipeline, "now", lambda _: datetime(2026, 8, 2, tzinfo=UTC))
+    before = archived.rows("SELECT id, xmin::text FROM messages ORDER BY id")
+    assert clean(archived) == {**NOTHING, "archive_files_joined": 2}
+    folder = tmp_path / "home" / "archive" / archived.channels[0].key / "2026"
+    # The first day of the calendar, and the days that still grow.
+    apart = ["2026-06-01", "2026-06-05", "2026-06-06"]
+    assert sorted(file.stem for file in folder.iterdir()) == ["2026-06", *apart]
+    assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
+    assert archived.materialize((0, "2026-06-01"), (0, "2026-06-06")).success
+    assert archived.rows("SELECT id, xmin::text FROM messages ORDER BY id") == before
 
 
 def archived_size(house: House, tmp_path: Path, day: int) -> int:
