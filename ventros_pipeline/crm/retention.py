@@ -42,6 +42,17 @@ def forget_changes(engine: Engine, before: datetime) -> int:
     return _delete(engine, "retention/delete_changes.sql", before)
 
 
+def forget_loads(engine: Engine, before: datetime) -> int:
+    """Delete loads of passes that changed nothing, and passes of which none is left.
+
+    Returns:
+        How many loads went.
+    """
+    loads = _delete(engine, "retention/delete_loads.sql", before)
+    _delete(engine, "retention/delete_runs.sql", before)
+    return loads
+
+
 def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: date) -> list[date]:
     """Return those of some days whose archive is of no more use, oldest first.
 

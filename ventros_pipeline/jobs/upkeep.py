@@ -73,6 +73,7 @@ def drop_what_is_old(context: dg.OpExecutionContext, pipeline: Pipeline) -> dg.O
         "hints": retention.forget_hints(pipeline.engine, now),
         "api_calls": retention.forget_api_calls(pipeline.engine, now),
         "changes": retention.forget_changes(pipeline.engine, now - undo_days),
+        "loads": retention.forget_loads(pipeline.engine, now - undo_days),
         # Before the archive: a day goes when nothing of it waits any more.
         "quarantine": _drop_quarantine(pipeline, now),
         **_drop_archive_days(pipeline, now),
@@ -96,7 +97,8 @@ def nightly_checks() -> None:
 @dg.job(
     name=WEEKLY_RETENTION,
     description="Deletes hints that were followed 30 days ago, idle counters of rate limits, what "
-    "runs wrote over more than VENTROS_UNDO_KEEP_DAYS ago (they cannot be undone any more), rows "
+    "runs wrote over more than VENTROS_UNDO_KEEP_DAYS ago (they cannot be undone any more), loads "
+    "of passes that changed nothing and are as old, of days that were loaded again since, rows "
     "in quarantine if VENTROS_QUARANTINE_KEEP_DAYS is set and no load has met them for so long, "
     "and runs of incremental_sync and identity_sweep that ended 30 days ago and materialised "
     "nothing (a run that did is what the UI knows a partition by). Archive days only if "

@@ -24,6 +24,7 @@ NOTHING = {
     "hints": 0,
     "api_calls": 0,
     "changes": 0,
+    "loads": 0,
     "quarantine": 0,
     "archive_days": 0,
     "archive_bytes": 0,
@@ -100,6 +101,47 @@ def test_a_run_can_be_undone_for_a_while_and_says_when_it_no_longer_can(house: H
     assert [row["n"] for row in house.rows("SELECT count(*) AS n FROM history_sync.writes")] == [1]
     with pytest.raises(UndoError, match="not on record"):
         undo_run(house.engine, str(run_id))
+
+
+def test_loads_that_changed_nothing_go_when_the_day_was_loaded_again(house: House) -> None:
+    """By what they changed, how old they are, and whether an import made them."""
+    channel = house.channels[0].id
+    imported = str(uuid4())
+    house.execute(
+        "INSERT INTO history_sync.imports (import_id, channel_id, run_group, strategy, partial, "
+        "status) VALUES (:import, :channel, 'g', 'full', false, 'completed')",
+        channel=channel,
+        **{"import": imported},
+    )
+    loads = (
+        ("idle", 100, 0, None),
+        ("changed", 99, 1, None),
+        ("imported", 98, 0, imported),
+        ("young", 80, 0, None),
+        ("last", 79, 0, None),
+    )
+    runs = {}
+    for name, age, inserted, import_id in loads:
+        runs[name] = str(uuid4())
+        house.execute(
+            "WITH moment AS (SELECT now() - make_interval(days => :age) AS at), run AS ("
+            "INSERT INTO history_sync.runs (run_id, channel_id, from_day, to_day, status, "
+            "import_id, started_at, ended_at) SELECT :run, :channel, '2026-06-02', '2026-06-02', "
+            "'completed', CAST(:import AS uuid), at, at FROM moment) "
+            "INSERT INTO history_sync.balance (run_id, channel_id, day, seen, inserted, loaded_at) "
+            "SELECT :run, :channel, '2026-06-02', 1, :inserted, at FROM moment",
+            run=runs[name],
+            channel=channel,
+            **{"import": import_id, "age": age, "inserted": inserted},
+        )
+    assert clean(house) == {**NOTHING, "loads": 1}
+    for table in ("balance", "runs"):
+        left = {
+            str(row["id"]) for row in house.rows(f"SELECT run_id AS id FROM history_sync.{table}")
+        }
+        assert left == {run for name, run in runs.items() if name != "idle"}, table
+    assert clean(house, later=True)["loads"] == 1
+    assert clean(house, later=True)["loads"] == 0
 
 
 def test_quarantine_is_kept_for_ever_unless_somebody_says_otherwise(
