@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -210,9 +211,12 @@ class Bucket:
         return self._asked(lambda: bytes(self._store.get(name).bytes()), absent=None)
 
     def tail(self, name: str, most: int) -> bytes | None:
-        """Download no more than that."""
-        end = {"range": {"suffix": most}}
-        return self._asked(lambda: bytes(self._store.get(name, options=end).bytes()), absent=None)
+        """Download no more than that; Azure has to be told where the end begins."""
+        size = self.size(name)
+        if not size:
+            return None if size is None else b""
+        ask = partial(self._store.get_range, name, start=max(0, size - most), end=size)
+        return self._asked(lambda: bytes(ask()), absent=None)
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Upload a file; what has ended is there for good."""
