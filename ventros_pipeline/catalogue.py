@@ -208,6 +208,11 @@ ERRORS: Mapping[str, Entry] = {
         "`ventros import CHANNEL --since DAY --until DAY`. The archive lies where "
         "`VENTROS_ARCHIVE_URI` says, or under `VENTROS_HOME`.",
     ),
+    "dayfiles.NewerArchiveError": Entry(
+        "archive.newer",
+        "A file of the archive was written by a newer release than the one that reads it.",
+        "Install that release or a later one where the pipeline runs; nothing was changed.",
+    ),
     "stores.ArchiveUnreachableError": Entry(
         "archive.unreachable",
         "The object store of the archive did not answer, or only with errors of its own, for "

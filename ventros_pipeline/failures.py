@@ -22,6 +22,7 @@ from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
 from ventros_pipeline.crm.load import ConcurrentWriteError
 from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIENT
 from ventros_pipeline.crm.turns import ChannelBusyError
+from ventros_pipeline.dayfiles import NewerArchiveError
 from ventros_pipeline.settings import SettingsError
 from ventros_pipeline.stores import ArchiveRefusedError, ArchiveUnreachableError
 from ventros_pipeline.variables import SecretFileError
@@ -47,6 +48,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (OperationalError, TRANSIENT),
     (ArchiveUnreachableError, TRANSIENT),
     (ArchiveRefusedError, CONFIGURATION),
+    (NewerArchiveError, CONFIGURATION),
     (LifecycleError, CONFIGURATION),
     (ChannelError, CONFIGURATION),
     (DatabaseTimeoutError, TRANSIENT),

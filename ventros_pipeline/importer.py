@@ -604,13 +604,15 @@ class Importer:
 
         Rows of people who were erased stay behind.
         """
-        for day in days if wanted is None else wanted["day"].unique().sort():
-            archived = self.archive.read(self.channel.key, [day])
+        if wanted is not None:
+            days = wanted["day"].unique().sort().to_list()
+        for day, archived in zip(days, self.archive.each(self.channel.key, days), strict=True):
+            rows = archived
             self._memory.check()
             if wanted is not None:
                 of_day = wanted.filter(pl.col("day") == day)
-                archived = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
-            yield from leaving.of(archived).iter_slices(DECODED_ROWS)
+                rows = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
+            yield from leaving.of(rows).iter_slices(DECODED_ROWS)
 
     def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
@@ -638,8 +640,7 @@ class Importer:
         with archiving(self.engine, self.channel) as tombstones:
             leaving = _Leaving(tombstones)
             prints, heads = [], []
-            for day in days:
-                archived = self.archive.read(self.channel.key, [day])
+            for archived in self.archive.each(self.channel.key, days):
                 prints.append(prints_of(archived))
                 heads.append(archived.drop("payload"))
             everything = pl.concat(heads)
@@ -845,8 +846,7 @@ def windows_of(archive: Archive, channel: str, days: Sequence[date]) -> Iterator
     """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
     window: list[date] = []
     rows = 0
-    for day in days:
-        count = archive.count(channel, day)
+    for day, count in archive.counts(channel, days):
         if window and rows + count > WINDOW_ROWS:
             yield window
             window, rows = [], 0
@@ -863,8 +863,8 @@ def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict
     CRM does not repeat the loader's own mistake.
     """
     times: dict[str, int] = {}
-    for day in days:
-        names, said = envelopes_of(archive.read(channel, [day])["payload"].to_list())
+    for archived in archive.each(channel, days):
+        names, said = envelopes_of(archived["payload"].to_list())
         for name, timestamp in zip(names, said, strict=True):
             if timestamp is not None:
                 second = int(timestamp)

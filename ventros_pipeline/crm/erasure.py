@@ -294,10 +294,7 @@ class _Erasing:
                 eraser = self._eraser(cursor)
             if not self.dry_run:
                 self.archive.store.tidy(channel.key)
-            return sum(
-                self.archive.rewrite(channel.key, day, eraser.clean, dry_run=self.dry_run)
-                for day in self.archive.days(channel.key)
-            )
+            return self.archive.rewrite(channel.key, eraser.clean, dry_run=self.dry_run)
 
     def _end(self, counts: Mapping[str, int]) -> None:
         """Delete files that nobody has any more, and close what is open."""

@@ -1,6 +1,6 @@
 """Whose rows a transaction may see and write."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0023"
 down_revision = "0022"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0023_tenants.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0023_tenants.sql")
