@@ -26,6 +26,7 @@ from ventros_pipeline.cli.serving import serve, up
 from ventros_pipeline.cli.status import status
 from ventros_pipeline.cli.sync import coverage, sync
 from ventros_pipeline.cli.undo import undo
+from ventros_pipeline.cli.worker import worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +51,7 @@ app.command()(undo)
 app.command()(forget)
 app.command()(doctor)
 app.command()(serve)
+app.command()(worker)
 app.command()(replay)
 
 
