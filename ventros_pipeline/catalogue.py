@@ -359,6 +359,14 @@ COMPLAINTS: Mapping[str, Entry] = {
         "The server is older than those that the tests run on.",
         "Update the server.",
     ),
+    "pooled_by_transaction": Entry(
+        "doctor.pooled_by_transaction",
+        "`VENTROS_DATABASE_URL` leads to a pooler in transaction mode, PgBouncer for example. There "
+        "prepared statements fail, the limits that one client sets hold for another, a migration "
+        "leaves its lock behind, and each run keeps several of the pool's sessions for itself.",
+        "Let `VENTROS_DATABASE_URL` name the server itself, or a pooler in session mode. "
+        "`VENTROS_DAGSTER_DATABASE_URL` may go through it.",
+    ),
     "clocks_differ": Entry(
         "doctor.clocks_differ",
         "The clock of this machine or of the database is wrong.",

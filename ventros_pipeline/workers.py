@@ -45,6 +45,8 @@ CELERY: Mapping[str, Any] = {
     "broker_connection_max_retries": None,
     # Longer than any run: a result that is forgotten would let it count as lost.
     "result_expires": 14 * 86400,
+    # Names the worker, so that Dagster can say on which host a run was lost.
+    "result_extended": True,
     # Dagster keeps the log of a run; this one is the worker's own.
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,
