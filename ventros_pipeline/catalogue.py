@@ -361,7 +361,7 @@ COMPLAINTS: Mapping[str, Entry] = {
     ),
     "pooled_by_transaction": Entry(
         "doctor.pooled_by_transaction",
-        "`VENTROS_DATABASE_URL` leads to a pooler in transaction mode, PgBouncer for example. There "
+        "`VENTROS_DATABASE_URL` leads to a pooler in transaction mode, such as PgBouncer. There "
         "prepared statements fail, the limits that one client sets hold for another, a migration "
         "leaves its lock behind, and each run keeps several of the pool's sessions for itself.",
         "Let `VENTROS_DATABASE_URL` name the server itself, or a pooler in session mode. "

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery
+from celery.utils.nodenames import host_format
 from dagster import DagsterRun, StringSource
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._serdes import ConfigurableClassData
@@ -60,6 +61,12 @@ def worker_app(broker: str) -> Celery:
     app = make_app(app_args=_app_args(broker))
     create_execute_job_task(app)
     return app
+
+
+def answers(broker: str, name: str) -> bool:
+    """Return whether a worker of this name is connected to the broker."""
+    worker = host_format(f"ventros@{name}")
+    return bool(worker_app(broker).control.ping([worker], timeout=ANSWER_SECONDS))
 
 
 def _app_args(broker: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ POSTGRES = 15
 # A message may be a day in the future and no more; limits of requests are kept by the minute.
 CLOCK_SECONDS = 30.0
 # A busy pooler may give the session to a third client first.
-POOL_TRIES = 3
+POOL_TRIES = 2
 # An archived day is written beside the old one before it takes its place.
 FREE_BYTES = 2**30
 # A sensor looks every half minute, and waits an hour at most for a session that is away.
