@@ -124,10 +124,12 @@ class WorkerRunLauncher(CeleryRunLauncher):
     def _tasks_held(self) -> frozenset[str]:
         """Return the tasks that workers say they are at, or have taken from the queue."""
         if self.clock() - self._asked >= KNOWN_SECONDS:
-            inspect = self.celery.control.inspect(timeout=ANSWER_SECONDS)
-            told = [inspect.active() or {}, inspect.reserved() or {}]
-            self._held = frozenset(
-                task["id"] for answers in told for tasks in answers.values() for task in tasks
-            )
+            self._held = _ask(self.celery)
             self._asked = self.clock()
         return self._held
+
+
+def _ask(app: Celery) -> frozenset[str]:
+    inspect = app.control.inspect(timeout=ANSWER_SECONDS)
+    told = [inspect.active() or {}, inspect.reserved() or {}]
+    return frozenset(task["id"] for answers in told for tasks in answers.values() for task in tasks)
