@@ -125,7 +125,7 @@ def _about(size: Size) -> str:
         f"{size.page_size} asked in a request, on {size.servers} servers that answer after "
         f"{size.latency_ms} ms and are asked 8 times a second and 2 at once at most, whoever asks. "
         f"A host is a network namespace with one worker of {PROCESSES} processes; Postgres, Redis, "
-        "WAHA, code server, daemon and webserver are in the middle, and all share two cores. The "
+        "S3, WAHA, code server, daemon and webserver are in the middle; all share two cores. The "
         "end state is the rows of the CRM, whole, with keys, coverage, balance, quarantine, "
         "people, archive and every proof."
     )

@@ -1,4 +1,4 @@
-"""What all hosts share: Postgres, Redis, replayed WAHA servers, the fleet's channels, the archive.
+"""What all hosts share: Postgres, Redis, S3, replayed WAHA servers, the fleet's channels.
 
 What belongs here: making it, and what an import leaves in it. What does not: workers and what
 befalls them (`trials.py`).
@@ -29,6 +29,7 @@ from ventros_pipeline.crm.migrate import migrate
 from ventros_pipeline.replay.account import Account
 from ventros_pipeline.replay.generate import generate
 from ventros_pipeline.replay.server import ReplayServer
+from ventros_pipeline_tests import buckets
 from ventros_pipeline_tests.conftest import FAST, in_database, statement
 from ventros_pipeline_tests.crashes.trials import KNOWN
 from ventros_pipeline_tests.hosts.network import MIDDLE, NETWORK
@@ -60,6 +61,7 @@ class Place:
 
     server: EmbeddedServer
     folder: Path
+    bucket: str
     waha: list[ReplayServer]
     size: Size
     first: date
@@ -84,15 +86,15 @@ class Place:
             capture_output=True,
         )
         engine = connect(self.url(name), application_name="hosts-harness")
-        archive = self.folder / name / "archive"
-        archive.mkdir(parents=True)
+        folder = self.folder / name
+        folder.mkdir()
         try:
-            yield Fleet(self, name, engine, archive)
+            yield Fleet(self, name, engine, folder)
         finally:
             engine.dispose()
             for database in (name, f"{name}_dagster"):
                 statement(self.server.url, f"DROP DATABASE {database} WITH (FORCE)")
-            shutil.rmtree(archive.parent)
+            shutil.rmtree(folder)
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Fleet:
     place: Place
     name: str
     engine: Any
-    archive: Path
+    folder: Path
 
     @property
     def channels(self) -> list[Channel]:
@@ -110,17 +112,21 @@ class Fleet:
         return list_channels(self.engine)
 
     def home(self, host: str) -> Path:
-        """Return the home of a host: its own but for the archive, which is shared."""
-        home = self.archive.parent / host
-        if not home.exists():
-            home.mkdir()
-            (home / "archive").symlink_to(self.archive)
+        """Return the home of a host, which no other uses."""
+        home = self.folder / host
+        home.mkdir(exist_ok=True)
         return home
+
+    @property
+    def archive(self) -> str:
+        """Where the archive lies, in the bucket that all hosts reach."""
+        return f"{self.place.bucket}/{self.name}"
 
     def environment(self, host: str, runs: int) -> dict[str, str]:
         """Return the settings of a host."""
         return {
             "VENTROS_HOME": str(self.home(host)),
+            "VENTROS_ARCHIVE_URI": self.archive,
             "VENTROS_DATABASE_URL": self.place.url(self.name),
             "VENTROS_DAGSTER_DATABASE_URL": self.place.url(f"{self.name}_dagster"),
             "VENTROS_HISTORY_START": self.place.first.isoformat(),
@@ -133,7 +139,7 @@ class Fleet:
 
     def state(self) -> dict[str, Any]:
         """Return what the import left, without runs and moments."""
-        world = World(self.engine, self.archive.parent, self.channels[0], self.place.first)
+        world = World(self.engine, self.folder, self.channels[0], self.place.first)
         state: dict[str, Any] = dict(content(world))
         for name, query in KNOWN.items():
             state[name] = sorted(str(row) for row in world.rows(query))
@@ -162,6 +168,7 @@ def place(size: Size) -> Iterator[Place]:
         )
         things.callback(server.stop)
         things.enter_context(_redis(folder))
+        bucket = things.enter_context(buckets.serving(MIDDLE)).uri
         until = datetime.now(UTC) - timedelta(hours=3)
         first = (until - timedelta(days=DAYS)).date()
         accounts = [_account(folder / str(n), n, until, size) for n in range(size.channels)]
@@ -182,7 +189,7 @@ def place(size: Size) -> Iterator[Place]:
             url = waha[number % size.servers].url
             _channel(engine, number, url)
         engine.dispose()
-        yield Place(server, folder, waha, size, first)
+        yield Place(server, folder, bucket, waha, size, first)
 
 
 def _account(folder: Path, number: int, until: datetime, size: Size) -> Account:

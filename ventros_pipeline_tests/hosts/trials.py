@@ -230,7 +230,7 @@ def cut_one(trial: Trial, meanwhile: Callable[[Trial], None] | None = None) -> N
 def upgrade_one(trial: Trial) -> None:
     """Put a newer version with a migration on the third host while it is at work."""
     host = trial.hosts[2]
-    checkout = newer_version(trial.fleet.archive.parent / "newer")
+    checkout = newer_version(trial.fleet.folder / "newer")
     busy = trial.wait_for_work(host.name)
     environment = trial.environment | trial.fleet.environment("newer", 1)
     environment["PYTHONPATH"] = str(checkout)
