@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Tools that look at the dependencies are none of them.
 SUPPLY := $(VENV)/supply
+# What only installations on several hosts need, and the tests of them.
+SEVERAL := $(VENV)/.several
 # Each worker has a Postgres of its own. One more than the cores of a small machine: half of the time
 # a test waits, for a process, a poll or a clock.
 WORKERS ?= 3
@@ -15,10 +17,10 @@ DIST := --dist loadfile --no-loadscope-reorder
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format docs lock audit sbom bench clean
+.PHONY: help setup demo up test coverage prove fuzz crash hosts image-test soak browser lint format docs lock audit sbom bench clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the environment in .venv, from the lock file
 $(READY): requirements.lock pyproject.toml
@@ -27,19 +29,23 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(SEVERAL): $(READY) ventros_pipeline/deploy/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r ventros_pipeline/deploy/requirements.lock
+	@touch $@
+
 demo: $(READY)  ## import the demo account through Dagster; on a terminal, then serve the UI
 	@$(BIN)/ventros demo
 
 up: $(READY)  ## migrate the database and serve the Dagster UI
 	@$(BIN)/ventros up
 
-test: $(READY)  ## lint, types and the whole test suite
+test: $(READY) $(SEVERAL)  ## lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST)
 
-coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
+coverage: $(READY) $(SEVERAL)  ## the test suite, and which lines it never runs; a third slower
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST) --cov --cov-report=term-missing:skip-covered
 
 fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before, by each of two finders
@@ -54,13 +60,19 @@ prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, mergin
 crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
 	$(BIN)/python -m ventros_pipeline_tests.crashes
 
+hosts: $(READY) $(SEVERAL)  ## a fleet on hosts that die, are cut off and upgraded; as root, with redis-server
+	$(BIN)/python -m ventros_pipeline_tests.hosts
+
+image-test: $(READY)  ## the image's steps in a root of Debian, and the manifests; as root, with debootstrap
+	$(BIN)/python -m ventros_pipeline_tests.deploy
+
 soak: $(READY)  ## ten minutes of a hostile server and a bad line; nothing missing, nothing extra
 	$(BIN)/python -m benchmarks.soak
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser
 
-lint: $(READY)  ## only ruff and mypy
+lint: $(READY) $(SEVERAL)  ## only ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -81,6 +93,12 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 		--no-emit-index-url --group supply --upgrade -o supply/requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group fuzz --upgrade -o ventros_pipeline_tests/fuzz/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --extra celery --extra kubernetes -c requirements.lock --upgrade pyproject.toml \
+		-o ventros_pipeline/deploy/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group build -c requirements.lock --upgrade \
+		-o ventros_pipeline/deploy/build.lock
 
 $(SUPPLY)/.ready: supply/requirements.lock
 	$(PYTHON) -m venv $(SUPPLY)

@@ -259,10 +259,17 @@ ERRORS: Mapping[str, Entry] = {
     ),
     "serving.ServingError": Entry(
         "serve.ui",
-        "Something listens on the port of the UI already, or Dagster's code server was killed and "
-        "the rest was stopped with it. What was committed is kept.",
+        "Something listens on the port of the UI already; Dagster's code server was killed and all "
+        "was stopped with it, and what was committed is kept; or a code server is served alone "
+        "and nothing says where.",
         "End what listens or set `VENTROS_UI_PORT` to a free port; begin `ventros up` again, or "
-        "let a service manager do so.",
+        "let a service manager do so; set `VENTROS_CODE_SERVER`.",
+    ),
+    "instance.InstanceError": Entry(
+        "serve.engine",
+        "`VENTROS_ENGINE` needs something that is not there: Celery is not installed, or the "
+        "configuration of Dagster's chart is missing.",
+        "Do what the sentence says, or set `VENTROS_ENGINE` to another engine.",
     ),
     "api.server.ServeError": Entry(
         "serve.api",
@@ -377,6 +384,14 @@ COMPLAINTS: Mapping[str, Entry] = {
         "doctor.postgres_is_old",
         "The server is older than those that the tests run on.",
         "Update the server.",
+    ),
+    "pooled_by_transaction": Entry(
+        "doctor.pooled_by_transaction",
+        "`VENTROS_DATABASE_URL` leads to a pooler in transaction mode, such as PgBouncer. There "
+        "prepared statements fail, the limits that one client sets hold for another, a migration "
+        "leaves its lock behind, and each run keeps several of the pool's sessions for itself.",
+        "Let `VENTROS_DATABASE_URL` name the server itself, or a pooler in session mode. "
+        "`VENTROS_DAGSTER_DATABASE_URL` may go through it.",
     ),
     "clocks_differ": Entry(
         "doctor.clocks_differ",

@@ -239,7 +239,30 @@ class Settings(BaseSettings):
         "the first encrypts, any of them decrypts. Unset: they are kept as they came.",
     )
     run_days: int = Field(92, ge=1, le=366, description="Most days of one channel in one run.")
-    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
+    engine: Literal["local", "celery", "kubernetes"] = Field(
+        "local",
+        description="Where runs go: `local`, to processes beside the code server; `celery`, to the "
+        "hosts on which `ventros worker` runs; `kubernetes`, to a pod each, as Dagster's own chart "
+        "says in its `dagster.yaml`.",
+    )
+    concurrent_runs: int = Field(
+        4,
+        ge=1,
+        description="Runs at the same time, on all hosts together; with `celery` no more than the "
+        "workers have processes for, and with `kubernetes` the chart says it.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Redis that hands runs to workers, such as `redis://:password@host:6379/0`. "
+        "Needed by `VENTROS_ENGINE=celery`.",
+    )
+    code_server: str | None = Field(
+        None,
+        pattern=r"^[^\s:/]+:\d{1,5}$",
+        description="Host and port of `ventros up --only code`, where webserver and daemon are "
+        "processes or containers of their own. Unset: each starts a code server itself.",
+    )
+    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
     api_read_rate: int = Field(
         60, ge=1, le=1000, description="Calls a minute that one API key may make to read."
     )
@@ -323,6 +346,24 @@ class Settings(BaseSettings):
         if self.env == "production" and self.database_url is None:
             raise ValueError(
                 "VENTROS_ENV=production refuses the embedded Postgres: set VENTROS_DATABASE_URL"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _other_hosts_need_what_all_can_reach(self) -> Self:
+        if self.engine == "local":
+            return self
+        needed = {
+            "VENTROS_DATABASE_URL": self.database_url,
+            "VENTROS_DAGSTER_DATABASE_URL": self.dagster_database_url,
+            "VENTROS_BROKER_URL": self.broker_url,
+        }
+        if self.engine == "kubernetes":  # The chart knows the other two.
+            needed = {"VENTROS_DATABASE_URL": self.database_url}
+        if lacking := [name for name, value in needed.items() if value is None]:
+            raise ValueError(
+                f"VENTROS_ENGINE={self.engine} runs on several hosts, which share what you have "
+                f"to name: set {', '.join(lacking)}"
             )
         return self
 

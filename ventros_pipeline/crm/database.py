@@ -24,6 +24,22 @@ from ventros_pipeline.crm import tenants
 _LIBPQ_SCHEME = "postgresql" + "://"
 _OURS = {"postgres", "postgresql"}
 _CONNECT_TIMEOUT = 10
+# A host that loses its power, or its network, says no word; TCP alone would notice after two hours
+# and more, and as long the server would keep the locks of whoever was there. Both ends look after
+# half a minute of silence, and give up after a minute.
+_KEPT_ALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# The same of the server's end, as names of its settings.
+_LET_GO = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 
 
 class DatabaseError(RuntimeError):
@@ -73,6 +89,13 @@ def normalise_url(url: str, driver: str = "psycopg") -> URL:
             f"The database URL begins with {parsed.drivername}://, and only Postgres will do"
         )
     return parsed.set(drivername=f"postgresql+{driver}")
+
+
+def kept_alive(url: URL) -> URL:
+    """Return a URL whose client notices that the server is gone; what it says already wins."""
+    return url.update_query_dict(
+        {name: str(value) for name, value in _KEPT_ALIVE.items() if name not in url.query}
+    )
 
 
 def libpq_url(url: str | URL) -> str:
@@ -141,7 +164,11 @@ def connect(
         DatabaseError: the server cannot be reached, or does not let us in.
     """
     parsed = normalise_url(url) if isinstance(url, str) else url
-    defaults = {"application_name": application_name, "connect_timeout": _CONNECT_TIMEOUT}
+    defaults = {
+        "application_name": application_name,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        **_KEPT_ALIVE,
+    }
     engine = create_engine(
         parsed,
         pool_size=pool_size,
@@ -150,7 +177,7 @@ def connect(
         # What the user wrote into the URL wins.
         connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
     )
-    settings = {"TimeZone": "UTC"}
+    settings = {"TimeZone": "UTC", **_LET_GO}
     if statement_timeout is not None:
         settings["statement_timeout"] = f"{statement_timeout * 1000:.0f}"
     if lock_timeout is not None:

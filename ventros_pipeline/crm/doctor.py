@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
@@ -35,6 +36,8 @@ SAMPLE = 20
 POSTGRES = 15
 # A message may be a day in the future and no more; limits of requests are kept by the minute.
 CLOCK_SECONDS = 30.0
+# A busy pooler may give the session to a third client first.
+POOL_TRIES = 2
 # An archived day is written beside the old one before it takes its place.
 FREE_BYTES = 2**30
 # A sensor looks every half minute, and waits an hour at most for a session that is away.
@@ -109,6 +112,7 @@ def examine_database(engine: Engine, archive: Archive) -> list[Complaint]:
         _not_unique(engine),
         _unindexed(engine),
         _old_server(engine),
+        _pooled(engine),
         _clock(engine),
         _disk(archive),
         _unreachable(archive),
@@ -235,6 +239,33 @@ def _old_server(engine: Engine) -> Complaint:
         int(int(re.split(r"\D", version)[0]) < POSTGRES),
         [f"update it to {POSTGRES} or later"],
         needs_a_person=False,
+    )
+
+
+def _pooled(engine: Engine) -> Complaint:
+    """Look for a pooler that gives each transaction to another session of the server.
+
+    What one connection sets for its session, no other may see.
+    """
+    seen = 0
+    for _ in range(POOL_TRIES):
+        with engine.connect() as one, engine.connect() as other:
+            mark = uuid4().hex
+            one.exec_driver_sql(read_sql("doctor/mark_session.sql"), {"mark": mark})
+            one.commit()
+            found = other.exec_driver_sql(read_sql("doctor/read_mark.sql")).scalar()
+            seen += found == mark
+            for connection in (other, one):
+                connection.exec_driver_sql(read_sql("doctor/mark_session.sql"), {"mark": ""})
+                connection.commit()
+    return Complaint(
+        "pooled_by_transaction",
+        "A pooler between here and the CRM's Postgres mixes the sessions of all its clients.",
+        int(seen > 0),
+        [
+            "let VENTROS_DATABASE_URL pass the pooler by, or reach one in session mode; "
+            "VENTROS_DAGSTER_DATABASE_URL may go through it"
+        ],
     )
 
 

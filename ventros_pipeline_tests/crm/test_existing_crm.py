@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from alembic import command
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, StaticPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from ventros_pipeline.archive import Archive
@@ -466,6 +466,15 @@ def test_the_doctor_minds_the_clock_and_the_disk(
     monkeypatch.setattr(doctor, "CLOCK_SECONDS", -1.0)
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
     assert complaints(owner, tmp_path).keys() == {"clocks_differ", "archive_disk_is_full"}
+
+
+def test_the_doctor_tells_of_sessions_that_are_not_ones_own(owner: Engine, tmp_path: Path) -> None:
+    migrate(owner)
+    assert not complaints(owner, tmp_path)
+    # All connections are one session of the server, as behind a pooler in transaction mode.
+    mixed = create_engine(owner.url, poolclass=StaticPool)
+    assert complaints(mixed, tmp_path).keys() == {"pooled_by_transaction"}
+    mixed.dispose()
 
 
 def test_the_doctor_names_an_index_that_many_sessions_lack(
