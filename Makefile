@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Tools that look at the dependencies are none of them.
+SUPPLY := $(VENV)/supply
+# What only installations on several hosts need, and the tests of them.
+SEVERAL := $(VENV)/.several
 # Each worker has a Postgres of its own. One more than the cores of a small machine: half of the time
 # a test waits, for a process, a poll or a clock.
 WORKERS ?= 3
@@ -13,10 +17,10 @@ DIST := --dist loadfile --no-loadscope-reorder
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage prove fuzz crash soak browser lint format docs lock bench clean
+.PHONY: help setup demo up test coverage prove fuzz crash hosts image-test soak browser lint format docs lock audit sbom bench clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the environment in .venv, from the lock file
 $(READY): requirements.lock pyproject.toml
@@ -25,23 +29,28 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(SEVERAL): $(READY) ventros_pipeline/deploy/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r ventros_pipeline/deploy/requirements.lock
+	@touch $@
+
 demo: $(READY)  ## import the demo account through Dagster; on a terminal, then serve the UI
 	@$(BIN)/ventros demo
 
 up: $(READY)  ## migrate the database and serve the Dagster UI
 	@$(BIN)/ventros up
 
-test: $(READY)  ## lint, types and the whole test suite
+test: $(READY) $(SEVERAL)  ## lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST)
 
-coverage: $(READY)  ## the test suite, and which lines it never runs; a third slower
+coverage: $(READY) $(SEVERAL)  ## the test suite, and which lines it never runs; a third slower
 	$(BIN)/python -m pytest -n $(WORKERS) $(DIST) --cov --cov-report=term-missing:skip-covered
 
 fuzz: $(READY)  ## ten minutes for each law of input that nobody has seen before, by each of two finders
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r ventros_pipeline_tests/fuzz/requirements.lock
 	$(BIN)/python -m ventros_pipeline_tests.fuzz
 
 prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, merging against a model
@@ -51,13 +60,19 @@ prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, mergin
 crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
 	$(BIN)/python -m ventros_pipeline_tests.crashes
 
+hosts: $(READY) $(SEVERAL)  ## a fleet on hosts that die, are cut off and upgraded; as root, with redis-server
+	$(BIN)/python -m ventros_pipeline_tests.hosts
+
+image-test: $(READY)  ## the image's steps in a root of Debian, and the manifests; as root, with debootstrap
+	$(BIN)/python -m ventros_pipeline_tests.deploy
+
 soak: $(READY)  ## ten minutes of a hostile server and a bad line; nothing missing, nothing extra
 	$(BIN)/python -m benchmarks.soak
 
 browser: $(READY)  ## only the tests that drive the Dagster UI in Chromium
 	$(BIN)/python -m pytest -m browser
 
-lint: $(READY)  ## only ruff and mypy
+lint: $(READY) $(SEVERAL)  ## only ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -74,6 +89,31 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 		--no-emit-index-url --group dev --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group bench -c requirements.lock --upgrade -o benchmarks/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group supply --upgrade -o supply/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group fuzz --upgrade -o ventros_pipeline_tests/fuzz/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --extra celery --extra kubernetes -c requirements.lock --upgrade pyproject.toml \
+		-o ventros_pipeline/deploy/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --group build -c requirements.lock --upgrade \
+		-o ventros_pipeline/deploy/build.lock
+
+$(SUPPLY)/.ready: supply/requirements.lock
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r supply/requirements.lock
+	@touch $@
+
+audit: $(SUPPLY)/.ready  ## ask whether a locked package is known to be unsafe
+	@$(SUPPLY)/bin/python supply/audit.py
+
+sbom: $(SUPPLY)/.ready  ## write dist/sbom.json, all that `make setup` installs (CycloneDX)
+	@mkdir -p dist
+	@$(SUPPLY)/bin/python -W ignore -m cyclonedx_py requirements requirements.lock \
+		--pyproject pyproject.toml --spec-version 1.6 --output-reproducible --validate -o dist/sbom.json
+	@echo "wrote dist/sbom.json"
 
 bench: $(READY)  ## speed and requests against their targets; `make bench BENCH=--full` for a million
 	@$(BIN)/python -m benchmarks.speed $(BENCH)

@@ -223,7 +223,9 @@ def _judge(contest: Contest, run_id: str, expected: Counter[str]) -> None:
         if found:
             result.problems.append(f"{found} {says}")
     days = [
-        day for day in contest.days if Archive(contest.home / "archive").count(channel.key, day)
+        day
+        for day, rows in Archive(contest.home / "archive").counts(channel.key, contest.days)
+        if rows
     ]
     said = archived_times(Archive(contest.home / "archive"), channel.key, days)
     broken = {proof.promise: prove(engine, channel, proof, run_id).found for proof in PROOFS}

@@ -149,11 +149,22 @@ def _channels_of(request: dg.RunRequest) -> list[str]:
 
 
 @contextmanager
-def fleet(channels: int, servers: int, latency_ms: float) -> Iterator[Fleet]:
-    """Make a fleet: accounts, servers, a database, channels, all of them imported."""
+def fleet(
+    channels: int,
+    servers: int,
+    latency_ms: float,
+    *,
+    messages: int = MESSAGES,
+    chats: int = CHATS,
+    days: int = DAYS,
+) -> Iterator[Fleet]:
+    """Make a fleet: accounts, servers, a database and channels, nothing of it imported."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ventros-fleet-")))
-        accounts = [_account(folder / str(number), number) for number in range(channels)]
+        accounts = [
+            _account(folder / str(number), number, messages, chats, days)
+            for number in range(channels)
+        ]
         for account in accounts:
             stack.callback(account.close)
         served = [
@@ -163,7 +174,7 @@ def fleet(channels: int, servers: int, latency_ms: float) -> Iterator[Fleet]:
             for first, *others in (accounts[number::servers] for number in range(servers))
         ]
         engine = stack.enter_context(stack.enter_context(databases()).fresh())
-        first_day = NOON.date() - timedelta(days=DAYS)
+        first_day = NOON.date() - timedelta(days=days)
         os.environ |= {
             KEY_VARIABLE: KEY,
             "VENTROS_HOME": str(folder / "home"),
@@ -178,10 +189,10 @@ def fleet(channels: int, servers: int, latency_ms: float) -> Iterator[Fleet]:
         yield made
 
 
-def _account(folder: Path, number: int) -> Account:
+def _account(folder: Path, number: int, messages: int, chats: int, days: int) -> Account:
     """Make a small account of the last days under a session's name of its own."""
     until = int((NOON - timedelta(hours=1)).timestamp())
-    generate(folder, messages=MESSAGES, chats=CHATS, days=DAYS, seed=number, until=until)
+    generate(folder, messages=messages, chats=chats, days=days, seed=number, until=until)
     account = Account.load(folder)
     account.session["name"] = f"s{number}"
     return account

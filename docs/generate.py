@@ -12,9 +12,10 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer.main
+from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 import ventros_pipeline
@@ -47,7 +48,18 @@ def settings() -> str:
         _table(("variable", "default", "meaning"), rows),
         "WAHA's keys stand beside them, under the names given to `ventros channel add "
         "--api-key-env`; such a name holds `WAHA`.",
+        "## Secrets from files",
+        "Each secret (" + ", ".join(f"`{name}`" for name in _secrets()) + ", and WAHA's keys under "
+        "their own names) can stand in a file instead, as containers hand them over: `NAME_FILE` "
+        "names the file, which holds the secret alone. It is not put into the environment, so no "
+        "child and no list of processes shows it. Where both are set nothing starts.",
     )
+
+
+def _secrets() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        if SecretStr in (field.annotation, *get_args(field.annotation)):
+            yield f"VENTROS_{name.upper()}"
 
 
 def commands() -> str:
@@ -80,13 +92,17 @@ def leaves(command: Any, words: Sequence[str]) -> Iterator[tuple[Sequence[str], 
 def checks() -> str:
     """Return the page of checks."""
     proofs = (*PROOFS, TIMES_KEPT)
+    places = {"channel": "CHANNEL", "first": "DAY", "last": "DAY"}
     return _page(
         "Checks",
         "Asset checks of `crm_messages`. They block: a run whose check fails has failed. The "
         "schedule `nightly_checks` asks the same of all days of every channel.",
         _table(
             ("check", "what holds", "what to do when it does not"),
-            [(f"`{p.name}`", p.promise, p.repair) for p in sorted(proofs, key=lambda p: p.name)],
+            [
+                (f"`{p.name}`", p.promise, f"`{p.command.format(**places)}` {p.advice}")
+                for p in sorted(proofs, key=lambda p: p.name)
+            ],
         ),
     )
 

@@ -1,9 +1,15 @@
 """The raw archive: one parquet file per channel and UTC day, exactly what WAHA said.
 
-What belongs here: files and versions. What does not: where files lie and how one takes the place
-of another (`stores.py`), reading WAHA, or any opinion on what a message means. Reading a day again
-adds the versions that are new and removes nothing, so everything downstream can be rebuilt without
-asking WAHA again. Secrets were taken out before rows come here.
+What belongs here: versions, and which file a day is in. What does not: what a file is
+(`dayfiles.py`), where files lie and how one takes the place of another (`stores.py`), reading WAHA,
+or any opinion on what a message means. Reading a day again adds the versions that are new and
+removes nothing, so everything downstream can be rebuilt without asking WAHA again. Secrets were
+taken out before rows come here.
+
+Settled days of a month may be put together into one file (`compact`). A day's own file goes before
+the month's: a day that is read again gets a file of its own anew, with all that was known, and
+joins the month the next time. So a kill between the month's writing and the days' deletion leaves
+both, and either is right.
 
 A row that a complete read does not show any more stays, and its file remembers the moments of the
 first two such reads. Only what is missed is written down: a read that shows what it showed before
@@ -12,48 +18,40 @@ leaves the file untouched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
+from ventros_pipeline.dayfiles import (
+    DAY_SCHEMA,
+    MARKS,
+    READ,
+    SCHEMA,
+    TAIL_BYTES,
+    TIME,
+    VERSION,
+    days_in,
+    decode_day,
+    decode_days,
+    encode_day,
+    encode_days,
+)
 from ventros_pipeline.stores import ArchiveError, open_store
 
-TIME = pl.Datetime("us", "UTC")
-VERSION = pl.Schema(
-    {
-        # WAHA's name of the row (chat and id); versions of one row share it.
-        "row_key": pl.String(),
-        "read_at": TIME,
-        "payload": pl.Binary(),
-    }
-)
-# What a read brings.
-READ = VERSION.copy()
-del READ["read_at"]
-# The same in all versions of a row. Files of the first release have none of these columns, and read
-# as if nothing had ever been missed.
-MARKS = pl.Schema(
-    {
-        # The newest read that showed the row after one that had not; null when none had to.
-        "seen_at": TIME,
-        # The first and the second complete read since then that did not show it.
-        "missed_at": TIME,
-        "gone_at": TIME,
-        # The first read since then that did not show it, nor much else: the store's trouble.
-        "doubted_at": TIME,
-    }
-)
-SCHEMA = pl.Schema([*VERSION.items(), *MARKS.items()])
-DAY_SCHEMA = pl.Schema([("day", pl.Date()), *SCHEMA.items()])
+__all__ = ["DAY_SCHEMA", "MARKS", "READ", "SCHEMA", "VERSION", "Archive", "ArchiveError"]
+
 # A WAHA that lost its store, or is still filling it after a new pairing, shows a part of a day or
 # nothing. From so many rows on, more than half of them missing at once are no revokes; a day that
 # is missing as a whole never is.
 MANY_ROWS = 20
 MOST_MISSING = 0.5
+# A month whose days take more is left in days, whose files are large enough: it is put together in
+# memory, where it takes some eight times as much.
+MONTH_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,15 @@ class DayWritten:
 class Archive:
     """The archive of all channels at one place."""
 
-    def __init__(self, place: Path | str) -> None:
-        """Use a folder, which is made when the first day is written, or what lies at a URI."""
+    def __init__(self, place: Path | str, *, most_bytes: int | None = None) -> None:
+        """Use a folder, which is made when the first day is written, or what lies at a URI.
+
+        Args:
+            most_bytes: what the files of one channel may take; None is no limit.
+        """
         self.store = open_store(place)
+        self._most = most_bytes
+        self._sizes: dict[str, dict[str, int]] = {}
 
     def name(self, channel: str, day: date) -> str:
         """Return the name of the file of one channel and day."""
@@ -129,7 +133,10 @@ class Archive:
             versions = pl.concat([before, added])
         now, vanished = _marked(versions, read["row_key"].unique(), read_at, complete=complete)
         if before is None or not now.equals(before):
-            self._replace(self.name(channel, day), now)
+            # There are years of empty days, and one that a power cut takes is read again.
+            content = encode_day(now)
+            self._grant(self.name(channel, day), len(content))
+            self.store.put(self.name(channel, day), content, sync=not now.is_empty())
         return DayWritten(
             day, read["row_key"].n_unique(), now["row_key"].n_unique(), fresh.height, vanished
         )
@@ -140,36 +147,72 @@ class Archive:
         Raises:
             ArchiveError: a day was never read from WAHA, or its file is damaged.
         """
-        frames = []
-        for day in days:
-            frame = self._read_day(channel, day)
+        frames = list(self.each(channel, days))
+        return pl.concat(frames) if frames else DAY_SCHEMA.to_frame()
+
+    def each(self, channel: str, days: Sequence[date]) -> Iterator[pl.DataFrame]:
+        """Yield days one after the other, in the order given, each as `DAY_SCHEMA`.
+
+        Raises:
+            ArchiveError: a day was never read from WAHA, or its file is damaged.
+        """
+        for day, frame in self._found(channel, days):
             if frame is None:
                 raise ArchiveError(
                     f"channel {channel}, day {day}: nothing in the archive; materialise "
                     "raw_messages for this day first"
                 )
-            frames.append(frame.select(pl.lit(day).alias("day"), pl.all()))
-        return pl.concat(frames) if frames else DAY_SCHEMA.to_frame()
+            yield frame.select(pl.lit(day).alias("day"), pl.all())
 
-    def count(self, channel: str, day: date) -> int:
-        """Return the distinct rows known of a day; 0 where it was never read."""
-        frame = self._read_day(channel, day)
-        return 0 if frame is None else frame["row_key"].n_unique()
+    def counts(self, channel: str, days: Sequence[date]) -> Iterator[tuple[date, int]]:
+        """Yield days with the distinct rows known of each; 0 where it was never read."""
+        for day, frame in self._found(channel, days):
+            yield day, 0 if frame is None else frame["row_key"].n_unique()
 
     def days(self, channel: str) -> list[date]:
-        """Return the days of a channel that were ever read, oldest first."""
-        files = map(PurePosixPath, self.store.sizes(channel))
-        return sorted(date.fromisoformat(file.stem) for file in files)
+        """Return the days of a channel that were ever read, oldest first.
+
+        Raises:
+            ArchiveError: the file of a month is damaged.
+        """
+        found: set[date] = set()
+        for name in self.store.sizes(channel):
+            day = _day_of(name)
+            found |= {day} if day else set(days_in(self.store.tail(name, TAIL_BYTES) or b"", name))
+        return sorted(found)
+
+    def compact(self, channel: str, days: Sequence[date]) -> int:
+        """Put days together by month; return how many files that saves.
+
+        Whoever calls it keeps the channel's archive to himself, and gives days that have settled.
+
+        Raises:
+            ArchiveError: a file cannot be read or written; what is there stays right.
+        """
+        sizes = self.store.sizes(channel)
+        apart = [day for day in sorted(days) if self.name(channel, day) in sizes]
+        saved = 0
+        for _, of_month in groupby(apart, lambda day: (day.year, day.month)):
+            group = list(of_month)
+            month = _month_name(channel, group[0])
+            names = [self.name(channel, day) for day in group]
+            bytes_ = sum(sizes[name] for name in names) + sizes.get(month, 0)
+            if len(group) + (month in sizes) > 1 and bytes_ <= MONTH_BYTES:
+                known = {day: self._read_own(channel, day) for day in group}
+                kept = {day: frame for day, frame in known.items() if frame is not None}
+                self.store.put(month, encode_days(self._month(channel, group[0]) | kept))
+                for name in names:
+                    self.store.delete(name)
+                self._sizes.pop(channel, None)
+                saved += len(group) - (month not in sizes)
+        return saved
 
     def rewrite(
-        self,
-        channel: str,
-        day: date,
-        clean: Callable[[bytes], bytes | None],
-        *,
-        dry_run: bool = False,
+        self, channel: str, clean: Callable[[bytes], bytes | None], *, dry_run: bool = False
     ) -> int:
-        """Take out of a day what nobody may keep; return how many rows that changed.
+        """Take out of a channel what nobody may keep; return how many rows that changed.
+
+        Every file is looked at, also a month's copy of a day that has a file of its own.
 
         Args:
             clean: returns a row without it, the row itself where there is nothing of it, or None
@@ -177,52 +220,124 @@ class Archive:
             dry_run: only count.
 
         Raises:
-            ArchiveError: the file cannot be read or written.
+            ArchiveError: a file cannot be read or written.
         """
-        before = self._read_day(channel, day)
-        if before is None:
-            return 0
-        cleaned = [clean(payload) for payload in before["payload"]]
-        keys = before["row_key"].to_list()
-        gone = {key for key, now in zip(keys, cleaned, strict=True) if now is None}
-        pairs = zip(keys, before["payload"], cleaned, strict=True)
-        touched = gone | {key for key, was, now in pairs if now != was}
-        if touched and not dry_run:
-            payloads = pl.Series("payload", cleaned, dtype=pl.Binary)
-            now = before.with_columns(payloads).filter(~pl.col("row_key").is_in(list(gone)))
-            self._replace(self.name(channel, day), now)
+        touched: set[tuple[date, str]] = set()
+        for name in self.store.sizes(channel):
+            day = _day_of(name)
+            known = self._own(name, day) if day else self._of_month(name)
+            changed = False
+            for each, before in known.items():
+                known[each], keys = _without(before, clean)
+                touched |= {(each, key) for key in keys}
+                changed |= bool(keys)
+            if changed and not dry_run:
+                self.store.put(name, encode_day(known[day]) if day else encode_days(known))
         return len(touched)
 
-    def delete(self, channel: str, day: date) -> int:
-        """Delete what is kept of a day; return how many bytes that frees.
+    def delete(self, channel: str, days: Sequence[date]) -> int:
+        """Delete what is kept of some days; return how many bytes that frees.
 
         Raises:
-            ArchiveError: the file cannot be deleted.
+            ArchiveError: a file cannot be written or deleted.
         """
-        name = self.name(channel, day)
-        size = self.store.size(name)
-        if size is not None:
+        before = self.store.sizes(channel)
+        wanted = set(days)
+        # A month's copies first: a day's own file hides them until it goes, too.
+        for name in {_month_name(channel, day) for day in wanted} & before.keys():
+            known = self._of_month(name)
+            kept = {day: frame for day, frame in known.items() if day not in wanted}
+            if not kept:
+                self.store.delete(name)
+            elif len(kept) < len(known):
+                self.store.put(name, encode_days(kept))
+        for name in {self.name(channel, day) for day in wanted} & before.keys():
             self.store.delete(name)
-        return size or 0
+        self._sizes.pop(channel, None)
+        return sum(before.values()) - sum(self.store.sizes(channel).values())
 
     def _read_day(self, channel: str, day: date) -> pl.DataFrame | None:
-        name = self.name(channel, day)
-        content = self.store.get(name)
-        if content is None:
-            return None
-        try:
-            return pl.read_parquet(content, schema=SCHEMA, missing_columns="insert")
-        except pl.exceptions.PolarsError as error:
-            raise ArchiveError(
-                f"channel {channel}, day {day}: {name} is damaged ({type(error).__name__}); move "
-                f"it away from {self.store.place} and materialise raw_messages for this day again"
-            ) from error
+        own = self._read_own(channel, day)
+        return self._month(channel, day).get(day) if own is None else own
 
-    def _replace(self, name: str, frame: pl.DataFrame) -> None:
-        content = BytesIO()
-        frame.write_parquet(content, compression="zstd", compression_level=3)
-        # There are years of empty days, and one that a power cut takes is read again.
-        self.store.put(name, content.getvalue(), sync=not frame.is_empty())
+    def _grant(self, name: str, size: int) -> None:
+        """Count what a file will take; refuse one that grows beyond what the channel may have.
+
+        The store lists a channel's files once: whoever writes has the channel's turn.
+        """
+        if self._most is None:
+            return
+        channel, _, file = name.partition("/")
+        if channel not in self._sizes:
+            self._sizes[channel] = self.store.sizes(channel)
+        sizes = self._sizes[channel]
+        more = size - sizes.get(name, 0)
+        if more > 0 and sum(sizes.values()) + more > self._most:
+            raise ArchiveError(
+                f"channel {channel}, day {PurePosixPath(file).stem}: the channel's archive would "
+                f"take more than {self._most // 1024 // 1024:,} MB, and the day was not kept; "
+                "raise VENTROS_ARCHIVE_LIMIT_MB, or let settled days go with "
+                "VENTROS_ARCHIVE_KEEP_DAYS, then run the same days again (what was read before is "
+                "kept)"
+            )
+        sizes[name] = size
+
+    def _found(
+        self, channel: str, days: Sequence[date]
+    ) -> Iterator[tuple[date, pl.DataFrame | None]]:
+        """Yield what is known of days, and read the file of a month once for all of its days."""
+        apart: dict[str, int] = {}
+        for year in {day.year for day in days}:
+            apart |= self.store.sizes(f"{channel}/{year}")
+        at, month = "", dict[date, pl.DataFrame]()
+        for day in days:
+            name = _month_name(channel, day)
+            has_own = self.name(channel, day) in apart
+            own = self._read_own(channel, day) if has_own else None
+            # A day whose own file has gone since has joined the month at this moment.
+            if own is None and (has_own or at != name):
+                at, month = name, self._of_month(name) if has_own or name in apart else {}
+            yield day, month.get(day) if own is None else own
+
+    def _read_own(self, channel: str, day: date) -> pl.DataFrame | None:
+        return self._own(self.name(channel, day), day).get(day)
+
+    def _own(self, name: str, day: date) -> dict[date, pl.DataFrame]:
+        content = self.store.get(name)
+        return {} if content is None else {day: decode_day(content, name)}
+
+    def _month(self, channel: str, day: date) -> dict[date, pl.DataFrame]:
+        return self._of_month(_month_name(channel, day))
+
+    def _of_month(self, name: str) -> dict[date, pl.DataFrame]:
+        content = self.store.get(name)
+        return {} if content is None else decode_days(content, name)
+
+
+def _month_name(channel: str, day: date) -> str:
+    return f"{channel}/{day:%Y}/{day:%Y-%m}.parquet"
+
+
+def _day_of(name: str) -> date | None:
+    """Return the day whose file this is; None for the file of a month."""
+    stem = PurePosixPath(name).stem
+    return date.fromisoformat(stem) if stem.count("-") == 2 else None
+
+
+def _without(
+    before: pl.DataFrame, clean: Callable[[bytes], bytes | None]
+) -> tuple[pl.DataFrame, set[str]]:
+    """Return a day without what nobody may keep, and the names of the rows that this changed."""
+    cleaned = [clean(payload) for payload in before["payload"]]
+    keys = before["row_key"].to_list()
+    gone = {key for key, now in zip(keys, cleaned, strict=True) if now is None}
+    pairs = zip(keys, before["payload"], cleaned, strict=True)
+    touched = gone | {key for key, was, now in pairs if now != was}
+    if not touched:
+        return before, touched
+    payloads = pl.Series("payload", cleaned, dtype=pl.Binary)
+    now = before.with_columns(payloads).filter(~pl.col("row_key").is_in(list(gone)))
+    return now, touched
 
 
 def _marked(

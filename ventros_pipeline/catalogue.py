@@ -114,6 +114,13 @@ ERRORS: Mapping[str, Entry] = {
         "Do what the sentence says; `VENTROS_DATABASE_URL` holds the address, and `psql "
         '"$(ventros db url)"` tries it.',
     ),
+    "crm.database.DatabaseTimeoutError": Entry(
+        "database.timeout",
+        "A statement took longer than `VENTROS_STATEMENT_TIMEOUT`, or waited for somebody's lock "
+        "for longer than `VENTROS_LOCK_TIMEOUT`. Nothing of the window was kept.",
+        "Run the same days again; if it comes back, see in `pg_stat_activity` who holds the lock "
+        "or what the server does, or raise the limit.",
+    ),
     "crm.migrate.MigrationError": Entry(
         "database.migration",
         "The database lacks this version's tables, has those of a newer one, or a statement of a "
@@ -186,13 +193,25 @@ ERRORS: Mapping[str, Entry] = {
         "Run this one command as the owner of the CRM's tables (`VENTROS_DATABASE_URL`), or remove "
         "the rows that are named in the CRM, then repeat it.",
     ),
+    "memory.MemoryLimitError": Entry(
+        "memory",
+        "A day, or an answer of WAHA, is so large that the run would take more memory than it may. "
+        "The days before are kept; this one and those after are not read, as coverage says.",
+        "Raise `VENTROS_MEMORY_LIMIT_MB`. On the calendar's first day, which also holds all that "
+        "is older, set an earlier `VENTROS_HISTORY_START` instead.",
+    ),
     "stores.ArchiveError": Entry(
         "archive",
-        "A day was never read into this archive, its file is damaged, or the disk is full or not "
-        "ours.",
-        "Do what the sentence says: free space, or read the days again with `ventros import "
-        "CHANNEL --since DAY --until DAY`. The archive lies where `VENTROS_ARCHIVE_URI` says, or "
-        "under `VENTROS_HOME`.",
+        "A day was never read into this archive, its file is damaged, the disk is full or not "
+        "ours, or the channel has as much as `VENTROS_ARCHIVE_LIMIT_MB` grants.",
+        "Do what the sentence says: free space, raise the limit, or read the days again with "
+        "`ventros import CHANNEL --since DAY --until DAY`. The archive lies where "
+        "`VENTROS_ARCHIVE_URI` says, or under `VENTROS_HOME`.",
+    ),
+    "dayfiles.NewerArchiveError": Entry(
+        "archive.newer",
+        "A file of the archive was written by a newer release than the one that reads it.",
+        "Install that release or a later one where the pipeline runs; nothing was changed.",
     ),
     "stores.ArchiveUnreachableError": Entry(
         "archive.unreachable",
@@ -231,12 +250,26 @@ ERRORS: Mapping[str, Entry] = {
         "Correct the variable that is named, in the environment or `.env`; see the page of "
         "settings.",
     ),
+    "variables.SecretFileError": Entry(
+        "settings.secret_file",
+        "A variable `NAME_FILE` names a file that cannot be read, is empty or too large, or `NAME` "
+        "is set as well.",
+        "Let it name a file that holds the secret alone and that this user may read, or set `NAME` "
+        "instead.",
+    ),
     "serving.ServingError": Entry(
         "serve.ui",
-        "Something listens on the port of the UI already, or Dagster's code server was killed and "
-        "the rest was stopped with it. What was committed is kept.",
+        "Something listens on the port of the UI already; Dagster's code server was killed and all "
+        "was stopped with it, and what was committed is kept; or a code server is served alone "
+        "and nothing says where.",
         "End what listens or set `VENTROS_UI_PORT` to a free port; begin `ventros up` again, or "
-        "let a service manager do so.",
+        "let a service manager do so; set `VENTROS_CODE_SERVER`.",
+    ),
+    "instance.InstanceError": Entry(
+        "serve.engine",
+        "`VENTROS_ENGINE` needs something that is not there: Celery is not installed, or the "
+        "configuration of Dagster's chart is missing.",
+        "Do what the sentence says, or set `VENTROS_ENGINE` to another engine.",
     ),
     "api.server.ServeError": Entry(
         "serve.api",
@@ -352,6 +385,14 @@ COMPLAINTS: Mapping[str, Entry] = {
         "The server is older than those that the tests run on.",
         "Update the server.",
     ),
+    "pooled_by_transaction": Entry(
+        "doctor.pooled_by_transaction",
+        "`VENTROS_DATABASE_URL` leads to a pooler in transaction mode, such as PgBouncer. There "
+        "prepared statements fail, the limits that one client sets hold for another, a migration "
+        "leaves its lock behind, and each run keeps several of the pool's sessions for itself.",
+        "Let `VENTROS_DATABASE_URL` name the server itself, or a pooler in session mode. "
+        "`VENTROS_DAGSTER_DATABASE_URL` may go through it.",
+    ),
     "clocks_differ": Entry(
         "doctor.clocks_differ",
         "The clock of this machine or of the database is wrong.",
@@ -367,6 +408,12 @@ COMPLAINTS: Mapping[str, Entry] = {
         "The object store of the archive cannot be reached, or does not let us write.",
         "Do what the complaint says; the store's variables stand in the environment, its address "
         "in `VENTROS_ARCHIVE_URI`.",
+    ),
+    "row_of_another_tenant": Entry(
+        "doctor.row_of_another_tenant",
+        "Somebody moved a row, or a whole channel, to another project by hand, or wrote one with "
+        "another tenant's name on it.",
+        "Set right in the CRM whose each named row is; an import moves nothing between tenants.",
     ),
     "message_twice": Entry(
         "doctor.message_twice",
@@ -426,6 +473,12 @@ QUARANTINE: Mapping[str, Entry] = {
     "too_deep": Entry(
         "quarantine.too_deep",
         "The row is nested so deeply that no reader takes it.",
+        "Nothing here: it is no message that WhatsApp shows. It is kept.",
+    ),
+    "too_large": Entry(
+        "quarantine.too_large",
+        "The row has more than 4 MB without its thumbnails; no message of WhatsApp has a tenth of "
+        "that. Its first 64 KB are kept here, all of it in the archive.",
         "Nothing here: it is no message that WhatsApp shows. It is kept.",
     ),
     "not_an_object": Entry(

@@ -21,6 +21,13 @@ NONE_ON = (
 )
 
 
+def beats(settings: Settings) -> bool:
+    """Return whether the daemon of this home has told of itself a short while ago."""
+    with open_instance(settings) as instance:
+        found = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+    return time.time() - max(found, default=0.0) < HEARTBEAT_SECONDS
+
+
 def examine(settings: Settings) -> tuple[list[Complaint], dict[str, str]]:
     """Look for what stands still; also say what is turned on."""
     if not (settings.dagster_home / "dagster.yaml").exists():
@@ -31,9 +38,8 @@ def examine(settings: Settings) -> tuple[list[Complaint], dict[str, str]]:
             for state in instance.all_instigator_state()
             if state.status is InstigatorStatus.RUNNING
         )
-        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
     facts = {"sensors and schedules": ", ".join(on) or NONE_ON}
-    if not on or time.time() - max(beats, default=0.0) < HEARTBEAT_SECONDS:
+    if not on or beats(settings):
         return [], facts
     complaint = Complaint(
         "daemon_not_running",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from ventros_pipeline.crm import database, embedded
 from ventros_pipeline.settings import Settings
 
 DAGSTER_DATABASE = "dagster"
+# Where containers are given secrets: a file for each, named like the variable.
+SECRETS = Path("/run/secrets")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 def database_url(settings: Settings) -> str:
@@ -50,7 +54,12 @@ def open_engine(settings: Settings) -> Engine:
         DatabaseError: it cannot be reached; the message says what to do.
     """
     # A request in flight holds a connection; one more waits for a turn, and two do the rest.
-    return database.connect(database_url(settings), max_overflow=settings.waha_concurrency + 1)
+    return database.connect(
+        database_url(settings),
+        max_overflow=settings.waha_concurrency + 1,
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.lock_timeout,
+    )
 
 
 def open_archive(settings: Settings) -> Archive:
@@ -59,17 +68,29 @@ def open_archive(settings: Settings) -> Archive:
     Raises:
         ArchiveRefusedError: the environment has not what an object store needs.
     """
-    return Archive(settings.archive_uri or settings.archive_dir)
+    most = settings.archive_limit_mb * 1024 * 1024
+    return Archive(settings.archive_uri or settings.archive_dir, most_bytes=most)
 
 
 def load_env_file() -> None:
-    """Put the variables of `.env` that are not set into the environment.
+    """Put variables that are not set into the environment: a container's secrets, then `.env`.
 
     Settings read `.env` by themselves; WAHA's keys are named by channels and read from the
     environment, here and in the processes that Dagster starts.
     """
-    for name, value in env_values(Path(".env")).items():
+    for name, value in (*secret_values(SECRETS).items(), *env_values(Path(".env")).items()):
         os.environ.setdefault(name, value)
+
+
+def secret_values(folder: Path) -> dict[str, str]:
+    """Return what the files of a folder hold whose names are those of variables."""
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: path.read_text(encoding="utf-8").rstrip("\r\n")
+        for path in sorted(folder.iterdir())
+        if _VARIABLE.fullmatch(path.name) and path.is_file()
+    }
 
 
 def env_values(path: Path) -> dict[str, str]:

@@ -17,13 +17,15 @@ import psycopg
 from sqlalchemy.exc import OperationalError
 
 from ventros_pipeline.crm.channels import ChannelError
-from ventros_pipeline.crm.database import DatabaseError
+from ventros_pipeline.crm.database import DatabaseError, DatabaseTimeoutError
 from ventros_pipeline.crm.lifecycle import AlreadyImportingError, LifecycleError
 from ventros_pipeline.crm.load import ConcurrentWriteError
 from ventros_pipeline.crm.plans import CONFIGURATION, NOT_READY, POISON, TRANSIENT
 from ventros_pipeline.crm.turns import ChannelBusyError
+from ventros_pipeline.dayfiles import NewerArchiveError
 from ventros_pipeline.settings import SettingsError
 from ventros_pipeline.stores import ArchiveRefusedError, ArchiveUnreachableError
+from ventros_pipeline.variables import SecretFileError
 from ventros_pipeline.waha.errors import (
     WahaConfigurationError,
     WahaGarbledError,
@@ -46,10 +48,13 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (OperationalError, TRANSIENT),
     (ArchiveUnreachableError, TRANSIENT),
     (ArchiveRefusedError, CONFIGURATION),
+    (NewerArchiveError, CONFIGURATION),
     (LifecycleError, CONFIGURATION),
     (ChannelError, CONFIGURATION),
+    (DatabaseTimeoutError, TRANSIENT),
     (DatabaseError, CONFIGURATION),
     (SettingsError, CONFIGURATION),
+    (SecretFileError, CONFIGURATION),
 )
 
 

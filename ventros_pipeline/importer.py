@@ -39,6 +39,7 @@ from ventros_pipeline.crm.merging import meet_contacts, settle_people
 from ventros_pipeline.crm.tombstones import Tombstones, archiving
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.media_store import MediaStore
+from ventros_pipeline.memory import MemoryGuard
 from ventros_pipeline.settings import Settings
 from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.conversations import filter_reason
@@ -69,6 +70,8 @@ from ventros_pipeline.waha.wire import decode_rows
 WINDOW_ROWS = 50_000
 # Rows decoded at once.
 DECODED_ROWS = 5_000
+# Kept in quarantine of a row that is too large.
+QUARANTINED_BYTES = 64 * 1024
 # Windows that may be decoded while one is loaded: Postgres works then, and we would wait.
 WINDOWS_AHEAD = 1
 # The ledger says how far a reading is whenever a day is written, and at least so often: asked for
@@ -137,8 +140,10 @@ class Importer:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     notes: list[str] = field(default_factory=list, init=False)
     _counted: RequestStats = field(default_factory=RequestStats, init=False)
+    _memory: MemoryGuard = field(init=False)
 
     def __post_init__(self) -> None:
+        self._memory = MemoryGuard.of(self.settings.memory_limit_mb)
         # The channel goes wherever names are written; the settings do not.
         self.channel = replace(self.channel, contact_names=self.settings.contact_names)
 
@@ -166,6 +171,7 @@ class Importer:
             slow_timeout=self.settings.slow_timeout,
             attempts=self.settings.request_attempts,
             body_limit=self.settings.body_limit_mb * 1024 * 1024,
+            hosts=self.settings.allowed_hosts,
         )
         if within is not None:
             limits = replace(limits, patience=within)
@@ -178,6 +184,7 @@ class Importer:
             breaker=BREAKERS.of(self.channel.base_url, self.channel.session),
             on_breaker=self._note_breaker,
             log=log_of("waha", **self._known),
+            watch=self._memory.check,
         )
 
     @property
@@ -305,6 +312,7 @@ class Importer:
         )
         with closing(ahead(pages, most=PAGES_AHEAD)) as read:
             for page in read:
+                self._memory.check()
                 if not reader.ranges_are_cheap:
                     # Absence proves something only where one walk shows all chats. Read one by one,
                     # a chat that the list does not show would look revoked as a whole; and
@@ -415,7 +423,7 @@ class Importer:
             client.probe()
             for wanted in files:
                 outcome = self._fetch_one(client, web, wanted)
-                outcomes.append(media.settle(self.engine, wanted, outcome))
+                outcomes.append(media.settle(self.engine, self.channel, wanted, outcome))
                 self.count_requests(client)
         return outcomes
 
@@ -596,12 +604,15 @@ class Importer:
 
         Rows of people who were erased stay behind.
         """
-        for day in days if wanted is None else wanted["day"].unique().sort():
-            archived = self.archive.read(self.channel.key, [day])
+        if wanted is not None:
+            days = wanted["day"].unique().sort().to_list()
+        for day, archived in zip(days, self.archive.each(self.channel.key, days), strict=True):
+            rows = archived
+            self._memory.check()
             if wanted is not None:
                 of_day = wanted.filter(pl.col("day") == day)
-                archived = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
-            yield from leaving.of(archived).iter_slices(DECODED_ROWS)
+                rows = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
+            yield from leaving.of(rows).iter_slices(DECODED_ROWS)
 
     def _load(self, window: Window, how: _How) -> Loaded:
         # Before the load, so that a person's messages meet in one conversation at once.
@@ -629,8 +640,7 @@ class Importer:
         with archiving(self.engine, self.channel) as tombstones:
             leaving = _Leaving(tombstones)
             prints, heads = [], []
-            for day in days:
-                archived = self.archive.read(self.channel.key, [day])
+            for archived in self.archive.each(self.channel.key, days):
                 prints.append(prints_of(archived))
                 heads.append(archived.drop("payload"))
             everything = pl.concat(heads)
@@ -698,13 +708,18 @@ def _decoded(
                 row_key=archived["row_key"][bad.index],
                 reason=bad.reason,
                 # Postgres cannot hold U+0000; JSON's own way to write it can be kept.
-                payload=archived["payload"][bad.index]
+                payload=_kept(archived["payload"][bad.index], bad.reason)
                 .decode(errors="replace")
                 .replace("\x00", "\\u0000"),
             )
             for bad in decoded.rejected
         ]
     return pl.concat(frames), rejected
+
+
+def _kept(payload: bytes, reason: str) -> bytes:
+    """Return what quarantine keeps of a row; the archive has one that is too large."""
+    return payload[:QUARANTINED_BYTES] if reason == "too_large" else payload
 
 
 def _gathered(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -831,8 +846,7 @@ def windows_of(archive: Archive, channel: str, days: Sequence[date]) -> Iterator
     """Group days so that a window holds about `WINDOW_ROWS` rows, and at least one day."""
     window: list[date] = []
     rows = 0
-    for day in days:
-        count = archive.count(channel, day)
+    for day, count in archive.counts(channel, days):
         if window and rows + count > WINDOW_ROWS:
             yield window
             window, rows = [], 0
@@ -849,8 +863,8 @@ def archived_times(archive: Archive, channel: str, days: Sequence[date]) -> dict
     CRM does not repeat the loader's own mistake.
     """
     times: dict[str, int] = {}
-    for day in days:
-        names, said = envelopes_of(archive.read(channel, [day])["payload"].to_list())
+    for archived in archive.each(channel, days):
+        names, said = envelopes_of(archived["payload"].to_list())
         for name, timestamp in zip(names, said, strict=True):
             if timestamp is not None:
                 second = int(timestamp)

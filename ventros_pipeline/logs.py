@@ -32,6 +32,7 @@ _LEVELS_OF_OTHERS = {
 }
 _WORD = re.compile(r"[A-Za-z0-9_.:/{}+-]{1,120}")
 _HIDDEN = "(hidden)"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ class _Lines(logging.Handler):
 
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        parts = [_moment(record), record.levelname, record.getMessage()]
+        # A line break from outside would begin a line of its own.
+        said = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", record.getMessage())
+        parts = [_moment(record), record.levelname, said]
         return " ".join([*parts, *(f"{n}={v}" for n, v in _error(record).items())])
 
 

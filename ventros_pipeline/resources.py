@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel, get_channel
+from ventros_pipeline.crm.database import timed_out
 from ventros_pipeline.crm.lifecycle import Participation, attach_run
 from ventros_pipeline.crm.limits import Wish
 from ventros_pipeline.crm.plans import POISON
@@ -136,7 +137,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise dg.RetryRequested(NOT_READY_RETRIES, NOT_READY_SECONDS) from None
             raise self._failed(error, found, run_id, days) from None
         except Exception as error:  # noqa: BLE001 -- raised again, in words without row contents
-            raise self._failed(error, found, run_id, days) from None
+            raise self._failed(timed_out(error) or error, found, run_id, days) from None
         ledger.clear_problem(self._engine, found)
         if last_step:
             ledger.end_run(self._engine, found, run_id)

@@ -36,7 +36,8 @@ weekly_retention_schedule = dg.ScheduleDefinition(
     cron_schedule="47 4 * * 0",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Deletes what is of no more use on Sundays at 04:47 UTC: hints that were followed, "
-    "runs that changed nothing, and old archive days only if VENTROS_ARCHIVE_KEEP_DAYS is set.",
+    "runs that changed nothing, and old archive days only if VENTROS_ARCHIVE_KEEP_DAYS is set; "
+    "puts settled days of the archive together by month.",
 )
 
 

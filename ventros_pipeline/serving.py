@@ -1,4 +1,8 @@
-"""The Dagster UI with its daemon, as a child process of `ventros up` and `ventros demo`."""
+"""The Dagster UI with its daemon: all of it as one family, or a part alone in its own container.
+
+What belongs here: Dagster's programs and how they end. What does not: its configuration
+(`instance.py`), and workers (`workers.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal, NoReturn
+
+import yaml
 
 from ventros_pipeline.settings import Settings
 
@@ -20,14 +27,26 @@ WATCH_SECONDS = 2
 # last one ends.
 _LOOKS = 3
 _PACKAGE = Path(__file__).parent
+# As in `workspace.yaml`: sensors, schedules and their cursors are keyed by it.
+LOCATION = "ventros_pipeline"
+Part = Literal["webserver", "daemon", "code"]
 
 
 class ServingError(Exception):
     """The UI cannot be served; the message says what to do."""
 
 
-def workspace_file() -> Path:
-    """Return `workspace.yaml`: in a wheel inside the package, in a checkout beside it."""
+def workspace_file(settings: Settings) -> Path:
+    """Return `workspace.yaml`: in a wheel inside the package, in a checkout beside it.
+
+    Where a code server is served alone, one is written that names it.
+    """
+    if settings.code_server is not None:
+        host, _, port = settings.code_server.rpartition(":")
+        server = {"host": host, "port": int(port), "location_name": LOCATION}
+        written = settings.dagster_home / "workspace.yaml"
+        written.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), "utf-8")
+        return written
     inside = _PACKAGE / "workspace.yaml"
     return inside if inside.exists() else _PACKAGE.parent / "workspace.yaml"
 
@@ -46,7 +65,7 @@ def serve_ui(settings: Settings) -> int:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     command = [
         *(sys.executable, "-m", "dagster", "dev"),
-        *("--workspace", str(workspace_file())),
+        *("--workspace", str(workspace_file(settings))),
         *("--host", HOST, "--port", str(settings.ui_port)),
         *("--log-level", "warning"),
         *("--log-format", "json" if settings.log_format == "json" else "colored"),
@@ -101,6 +120,39 @@ def _has_code_server(pid: int) -> bool:
                 if "grpc" in words and process.status() != psutil.STATUS_ZOMBIE:
                     return True
     return False
+
+
+def part_command(settings: Settings, part: Part, host: str) -> list[str]:
+    """Return the program that serves one part of the UI alone.
+
+    Raises:
+        ServingError: it is a code server, and nobody would know where.
+    """
+    program = [sys.executable, "-m"]
+    style = "json" if settings.log_format == "json" else "colored"
+    if part == "code":
+        if settings.code_server is None:
+            raise ServingError(
+                "nobody would find this code server: set VENTROS_CODE_SERVER to its HOST:PORT, "
+                "here and where webserver and daemon run"
+            )
+        port = settings.code_server.rpartition(":")[2]
+        # Without a folder of its own: each host imports what is installed there.
+        where = ["--empty-working-directory", "--module-name", "ventros_pipeline.definitions"]
+        where += ["--location-name", LOCATION, "--host", host, "--port", port]
+        return [*program, "dagster", "api", "grpc", *where, "--log-format", style]
+    workspace = ["--workspace", str(workspace_file(settings)), "--log-format", style]
+    if part == "daemon":
+        return [*program, "dagster._daemon", "run", *workspace, "--log-level", "warning"]
+    address = ["--host", host, "--port", str(settings.ui_port)]
+    return [*program, "dagster_webserver", *address, *workspace]
+
+
+def serve_part(settings: Settings, part: Part, host: str) -> NoReturn:
+    """Become the program of one part; whoever started this process ends that."""
+    command = part_command(settings, part, host)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    os.execv(command[0], command)  # noqa: S606
 
 
 def _refuse_taken_port(port: int) -> None:

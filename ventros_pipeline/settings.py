@@ -11,18 +11,54 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ventros_pipeline.stores import BUCKET_URI, FOLDER_URI
+from ventros_pipeline.variables import secret_of
 
 KEY_BYTES = 32
 
 
 class SettingsError(Exception):
     """The settings make no start; the message names the variables."""
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from the files that `NAME_FILE` variables name, of the environment or `.env`."""
+
+    def __init__(self, settings: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings)
+        self._variables = {
+            name.upper(): value
+            for source in reversed(sources)
+            if isinstance(source, EnvSettingsSource)
+            for name, value in source.env_vars.items()
+            if value
+        }
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's value, None where it has no file."""
+        name = f"VENTROS_{field_name.upper()}"
+        is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
+        has_file = is_secret and f"{name}_FILE" in self._variables
+        return secret_of(name, self._variables) if has_file else None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings that have a file."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -67,6 +103,12 @@ class Settings(BaseSettings):
         "without a trustworthy time.",
     )
     page_size: int = Field(500, ge=1, le=5000, description="Messages asked of WAHA in one request.")
+    key_variables: dict[str, tuple[str, ...]] | None = Field(
+        None,
+        description="Which variables the channels of each tenant may name for their keys, as JSON: "
+        '`{"acme": ["WAHA_ACME_*"]}`; what is not in it may name none. Unset: any variable whose '
+        "name holds WAHA, as long as the channels of one project alone name any.",
+    )
     connect_timeout: float = Field(
         10.0, gt=0, description="Seconds to wait for a connection to WAHA."
     )
@@ -99,6 +141,35 @@ class Settings(BaseSettings):
     )
     body_limit_mb: int = Field(
         256, ge=1, description="Largest answer of WAHA, in MB, that is read into memory."
+    )
+    waha_hosts: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._:\[\]-]+(\s*,\s*[A-Za-z0-9._:\[\]-]+)*$",
+        description="Servers that channels may name, separated by commas, each with or without a "
+        "port: `waha:3000,waha.example.com`. Set it where people whom you do not trust edit "
+        "channels in the CRM. Unset: any, but link-local addresses and clouds' own services.",
+    )
+    memory_limit_mb: int | None = Field(
+        None,
+        ge=128,
+        description="Most memory of one run, in MB; one that would take more ends with a sentence, "
+        "and what it has read is kept. Unset: four fifths of what the machine or the container "
+        "has.",
+    )
+    archive_limit_mb: int = Field(
+        51_200,
+        ge=1,
+        description="Most that the raw archive of one channel may take on disk, in MB; a million "
+        "messages take about 250. Days beyond it are not read.",
+    )
+    statement_timeout: int = Field(
+        1800, ge=1, description="Seconds for one statement in the CRM's database."
+    )
+    lock_timeout: int = Field(
+        300,
+        ge=1,
+        description="Seconds to wait for one lock in the CRM's database, for example behind a "
+        "migration of the CRM's own.",
     )
     directory_max_age: int = Field(
         3600, ge=0, description="Seconds after which a run lists chats, contacts and LIDs anew."
@@ -168,7 +239,30 @@ class Settings(BaseSettings):
         "the first encrypts, any of them decrypts. Unset: they are kept as they came.",
     )
     run_days: int = Field(92, ge=1, le=366, description="Most days of one channel in one run.")
-    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback.")
+    engine: Literal["local", "celery", "kubernetes"] = Field(
+        "local",
+        description="Where runs go: `local`, to processes beside the code server; `celery`, to the "
+        "hosts on which `ventros worker` runs; `kubernetes`, to a pod each, as Dagster's own chart "
+        "says in its `dagster.yaml`.",
+    )
+    concurrent_runs: int = Field(
+        4,
+        ge=1,
+        description="Runs at the same time, on all hosts together; with `celery` no more than the "
+        "workers have processes for, and with `kubernetes` the chart says it.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Redis that hands runs to workers, such as `redis://:password@host:6379/0`. "
+        "Needed by `VENTROS_ENGINE=celery`.",
+    )
+    code_server: str | None = Field(
+        None,
+        pattern=r"^[^\s:/]+:\d{1,5}$",
+        description="Host and port of `ventros up --only code`, where webserver and daemon are "
+        "processes or containers of their own. Unset: each starts a code server itself.",
+    )
+    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
     api_read_rate: int = Field(
         60, ge=1, le=1000, description="Calls a minute that one API key may make to read."
     )
@@ -216,6 +310,19 @@ class Settings(BaseSettings):
         "and `VENTROS_UI_PORT`.",
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a secret's file take the place of its variable."""
+        files = _SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings
+
     @field_validator("archive_uri")
     @classmethod
     def _archive_uri_has_no_secret(cls, value: str | None) -> str | None:
@@ -243,6 +350,24 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _other_hosts_need_what_all_can_reach(self) -> Self:
+        if self.engine == "local":
+            return self
+        needed = {
+            "VENTROS_DATABASE_URL": self.database_url,
+            "VENTROS_DAGSTER_DATABASE_URL": self.dagster_database_url,
+            "VENTROS_BROKER_URL": self.broker_url,
+        }
+        if self.engine == "kubernetes":  # The chart knows the other two.
+            needed = {"VENTROS_DATABASE_URL": self.database_url}
+        if lacking := [name for name, value in needed.items() if value is None]:
+            raise ValueError(
+                f"VENTROS_ENGINE={self.engine} runs on several hosts, which share what you have "
+                f"to name: set {', '.join(lacking)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _alerts_need_an_address(self) -> Self:
         address = self.alert_url.get_secret_value() if self.alert_url else "https://none"
         if not re.fullmatch(r"https?://[^\s/]+\S*", address):
@@ -263,6 +388,11 @@ class Settings(BaseSettings):
     def overlap(self) -> timedelta:
         """How far back of the newest known message a pass reads."""
         return timedelta(seconds=self.sync_overlap)
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Servers that channels may name, lower case; none means any."""
+        return frozenset(name.strip().lower() for name in (self.waha_hosts or "").split(",")) - {""}
 
     @property
     def ui_address(self) -> str:
@@ -296,6 +426,7 @@ def get_settings() -> Settings:
 
     Raises:
         SettingsError: a setting does not parse, or production lacks one; values are not quoted.
+        SecretFileError: the file of a secret cannot be used.
     """
     try:
         return Settings()

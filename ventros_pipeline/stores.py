@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,6 +57,9 @@ class Store(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """Return what stands in a file; None where there is none."""
+
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Return the end of a file, or all of a smaller one; None where there is none."""
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Write a file anew as a whole: whatever happens, the old or the new one is there.
@@ -116,6 +120,11 @@ class Folder:
             return None
         except OSError as error:
             raise _unwell("read", path, error) from error
+
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Read all of it: the disk is near."""
+        content = self.get(name)
+        return None if content is None else content[-most:]
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Write beside the file, flush to disk, then rename: a kill leaves the old or the new."""
@@ -200,6 +209,14 @@ class Bucket:
     def get(self, name: str) -> bytes | None:
         """Download a file, in one request."""
         return self._asked(lambda: bytes(self._store.get(name).bytes()), absent=None)
+
+    def tail(self, name: str, most: int) -> bytes | None:
+        """Download no more than that; Azure has to be told where the end begins."""
+        size = self.size(name)
+        if not size:
+            return None if size is None else b""
+        ask = partial(self._store.get_range, name, start=max(0, size - most), end=size)
+        return self._asked(lambda: bytes(ask()), absent=None)
 
     def put(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Upload a file; what has ended is there for good."""

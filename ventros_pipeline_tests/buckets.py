@@ -56,10 +56,10 @@ class S3:
 
 
 @contextmanager
-def serving() -> Iterator[S3]:
+def serving(ip: str = "127.0.0.1") -> Iterator[S3]:
     """Serve an empty bucket, and let the environment point to it."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=ip, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"

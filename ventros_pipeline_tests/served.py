@@ -95,7 +95,7 @@ class Dagster:
     def ask(self, query: str, **variables: object) -> Any:
         """Ask the UI's own GraphQL."""
         body = {"query": query, "variables": variables}
-        return httpx.post(f"{self.url}/graphql", json=body, timeout=30).json()["data"]
+        return httpx.post(f"{self.url}/graphql", json=body, timeout=PATIENCE).json()["data"]
 
     def turn_on(self, sensor: str) -> None:
         """Turn a sensor on, as the switch on the page *Automation* does."""
@@ -111,6 +111,18 @@ class Dagster:
         )["startSensor"]
         assert found["__typename"] == "Sensor", found
         assert found["sensorState"]["status"] == "RUNNING"
+
+    def load_code_anew(self) -> None:
+        """Load the code location anew, as the button on the page *Deployment* does."""
+        found = self.ask(
+            "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) "
+            "{ __typename ... on WorkspaceLocationEntry { loadStatus locationOrLoadError "
+            "{ __typename } } } }",
+            name=LOCATION,
+        )["reloadRepositoryLocation"]
+        assert found["__typename"] == "WorkspaceLocationEntry", found
+        assert found["loadStatus"] == "LOADED", found
+        assert found["locationOrLoadError"]["__typename"] == "RepositoryLocation", found
 
     def runs(self) -> list[dict[str, Any]]:
         """Return all runs, newest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ventros_pipeline.archive import (
     DayWritten,
     Row,
 )
+from ventros_pipeline.dayfiles import NewerArchiveError
 
 DAY = date(2026, 6, 2)
 READ = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -67,7 +69,7 @@ def test_reading_again_adds_what_is_new_and_removes_nothing(archive: Archive) ->
         ("b", b"2", later),
         ("c", b"1", later),
     ]
-    assert archive.count(CHANNEL, DAY) == 3
+    assert list(archive.counts(CHANNEL, [DAY])) == [(DAY, 3)]
 
 
 def test_a_row_that_comes_twice_in_one_read_is_kept_once(archive: Archive) -> None:
@@ -95,7 +97,7 @@ def test_an_empty_day_was_read_and_a_missing_one_was_not(archive: Archive) -> No
     assert archive.read(CHANNEL, [DAY]).is_empty()
     assert archive.read(CHANNEL, [DAY]).schema == DAY_SCHEMA
     missing = DAY + timedelta(days=1)
-    assert archive.count(CHANNEL, missing) == 0
+    assert list(archive.counts(CHANNEL, [missing])) == [(missing, 0)]
     with pytest.raises(ArchiveError, match=r"2026-06-03.*materialise raw_messages"):
         archive.read(CHANNEL, [DAY, missing])
 
@@ -109,7 +111,7 @@ def test_a_damaged_file_is_named_with_what_to_do(archive: Archive) -> None:
     path(archive).write_bytes(path(archive).read_bytes()[:-20])
     for act in (
         lambda: archive.read(CHANNEL, [DAY]),
-        lambda: archive.count(CHANNEL, DAY),
+        lambda: list(archive.counts(CHANNEL, [DAY])),
         lambda: archive.write(CHANNEL, DAY, rows(a="1"), read_at=READ),
     ):
         with pytest.raises(ArchiveError, match=r"06-02\.parquet is damaged.*move it away"):
@@ -146,13 +148,168 @@ def test_a_process_that_dies_before_the_rename_leaves_the_old_file(
     monkeypatch.undo()
     assert payloads(archive) == [("a", b"1", READ)]
     archive.write(CHANNEL, DAY, rows(b="1"), read_at=READ)
-    assert archive.count(CHANNEL, DAY) == 2
+    assert list(archive.counts(CHANNEL, [DAY])) == [(DAY, 2)]
 
 
 def test_a_folder_that_cannot_be_made_is_an_archive_error(tmp_path: Path) -> None:
     (tmp_path / "archive").write_text("a file stands where the folder should be")
     with pytest.raises(ArchiveError, match="fix the permissions"):
         Archive(tmp_path / "archive").write(CHANNEL, DAY, rows(a="1"), read_at=READ)
+
+
+# -- months ---------------------------------------------------------------------------------------
+
+WEEK = [DAY + timedelta(days=n) for n in range(7)]
+MONTH = f"{CHANNEL}/2026/2026-06.parquet"
+
+
+@pytest.fixture
+def week(archive: Archive) -> pl.DataFrame:
+    """Seven days, the third of them empty, as they read before anything is put together."""
+    for number, day in enumerate(WEEK):
+        written = [] if number == 2 else rows(a=f"{number}", b="1")
+        archive.write(CHANNEL, day, written, read_at=read_at(number))
+    return archive.read(CHANNEL, WEEK)
+
+
+def test_days_put_together_read_as_before_in_one_file(archive: Archive, week: pl.DataFrame) -> None:
+    assert archive.compact(CHANNEL, WEEK[:6]) == 5
+    assert archive.store.sizes("").keys() == {MONTH, archive.name(CHANNEL, WEEK[6])}
+    assert archive.read(CHANNEL, WEEK).equals(week)
+    assert archive.days(CHANNEL) == WEEK
+    assert [rows for _, rows in archive.counts(CHANNEL, WEEK)] == [2, 2, 0, 2, 2, 2, 2]
+    assert archive.compact(CHANNEL, WEEK) == 1
+    assert archive.read(CHANNEL, WEEK[::-1]).sort("day", maintain_order=True).equals(week)
+    assert archive.compact(CHANNEL, WEEK) == 0
+
+
+def test_a_day_of_a_month_is_read_again_with_all_that_was_known(
+    archive: Archive, week: pl.DataFrame
+) -> None:
+    archive.compact(CHANNEL, WEEK)
+    again = archive.write(CHANNEL, WEEK[1], rows(a="1", c="1"), read_at=read_at(60))
+    assert again == DayWritten(WEEK[1], read=2, known=3, new_versions=1)
+    assert archive.write(CHANNEL, WEEK[2], [], read_at=read_at(60)).known == 0
+    assert archive.store.sizes("").keys() == {MONTH, archive.name(CHANNEL, WEEK[1])}
+    now = archive.read(CHANNEL, WEEK)
+    assert now.height == week.height + 1
+    archive.compact(CHANNEL, WEEK)
+    assert archive.read(CHANNEL, WEEK).equals(now)
+
+
+@pytest.mark.parametrize("deletions", range(3))
+def test_a_kill_while_days_are_put_together_loses_nothing(
+    archive: Archive, week: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    gone: list[str] = []
+    delete = archive.store.delete
+
+    def killed(name: str) -> None:
+        if len(gone) == deletions:
+            raise KeyboardInterrupt
+        gone.append(name)
+        delete(name)
+
+    monkeypatch.setattr(archive.store, "delete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        archive.compact(CHANNEL, WEEK)
+    monkeypatch.undo()
+    assert len(archive.store.sizes("")) == 8 - deletions
+    assert archive.read(CHANNEL, WEEK).equals(week)
+    archive.compact(CHANNEL, WEEK)
+    assert list(archive.store.sizes("")) == [MONTH]
+    assert archive.read(CHANNEL, WEEK).equals(week)
+
+
+def test_a_day_that_joins_its_month_while_it_is_read_is_found_there(
+    archive: Archive, week: pl.DataFrame
+) -> None:
+    found = archive.each(CHANNEL, WEEK)
+    frames = [next(found)]
+    archive.compact(CHANNEL, WEEK)
+    assert pl.concat([*frames, *found]).equals(week)
+
+
+def test_what_nobody_may_keep_leaves_a_month_and_a_day_that_hides_it(
+    archive: Archive, week: pl.DataFrame
+) -> None:
+    archive.compact(CHANNEL, WEEK)
+    archive.write(CHANNEL, WEEK[1], rows(c="1"), read_at=read_at(60))
+    names = list(archive.store.sizes(""))
+
+    def clean(payload: bytes) -> bytes | None:
+        return None if payload == b"1" else payload
+
+    assert archive.rewrite(CHANNEL, clean, dry_run=True) == 8
+    assert archive.rewrite(CHANNEL, clean) == 8
+    assert list(archive.store.sizes("")) == names
+    kept = [pl.read_parquet(archive.store.get(name) or b"")["payload"].to_list() for name in names]
+    assert sorted(chain(*kept)) == [b"0", b"3", b"4", b"5", b"6"]
+    assert archive.days(CHANNEL) == WEEK
+
+
+def test_days_leave_a_month_and_its_file_goes_with_the_last(
+    archive: Archive, week: pl.DataFrame
+) -> None:
+    archive.compact(CHANNEL, WEEK)
+    archive.write(CHANNEL, WEEK[0], rows(c="1"), read_at=read_at(60))
+    before = sum(archive.store.sizes("").values())
+    freed = archive.delete(CHANNEL, WEEK[:3])
+    assert archive.days(CHANNEL) == WEEK[3:]
+    assert archive.read(CHANNEL, WEEK[3:]).equals(week.filter(pl.col("day").is_in(WEEK[3:])))
+    assert freed == before - sum(archive.store.sizes("").values()) > 0
+    archive.delete(CHANNEL, WEEK)
+    assert archive.store.sizes("") == {}
+
+
+def test_a_month_that_would_fill_memory_stays_in_days(
+    archive: Archive, week: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ventros_pipeline.archive.MONTH_BYTES", 1000)
+    assert archive.compact(CHANNEL, WEEK) == 0
+    assert archive.read(CHANNEL, WEEK).equals(week)
+
+
+# -- formats --------------------------------------------------------------------------------------
+
+
+def test_a_file_of_format_1_is_read_marked_and_joins_a_month(archive: Archive) -> None:
+    """It was written by the release before formats had numbers, and is kept as it was."""
+    path(archive).parent.mkdir(parents=True)
+    path(archive).write_bytes((Path(__file__).parent / "archives/format_1.parquet").read_bytes())
+    kept = archive.read(CHANNEL, [DAY])
+    assert kept["row_key"].to_list() == ["a", "b", "c", "b"]
+    assert b"dois, mudado" in kept["payload"][3]
+    assert marks(archive, "c") == (None, 60, None, None)
+    payload = kept["payload"][0]
+    archive.write(CHANNEL, DAY, [Row("a", payload)], read_at=read_at(90))
+    archive.write(CHANNEL, DAY + timedelta(days=1), [], read_at=READ)
+    assert archive.compact(CHANNEL, WEEK) == 1
+    assert archive.read(CHANNEL, [DAY]).equals(kept)
+
+
+def test_a_file_of_a_newer_release_is_refused_and_left_as_it_is(
+    archive: Archive, week: pl.DataFrame
+) -> None:
+    archive.compact(CHANNEL, WEEK[1:])
+    for name in (MONTH, archive.name(CHANNEL, DAY)):
+        file = Path(archive.store.place) / name
+        newer = {"ventros.format": "3", "ventros.days": "2026-06-03"}
+        pl.read_parquet(file).with_columns(x=1).write_parquet(file, metadata=newer)
+    before = {name: archive.store.get(name) for name in archive.store.sizes("")}
+    for act in (
+        lambda: archive.read(CHANNEL, WEEK[:1]),
+        lambda: archive.read(CHANNEL, WEEK[1:]),
+        lambda: archive.write(CHANNEL, DAY, rows(a="1"), read_at=READ),
+        lambda: archive.write(CHANNEL, WEEK[1], rows(a="1"), read_at=READ),
+        lambda: archive.days(CHANNEL),
+        lambda: archive.compact(CHANNEL, WEEK),
+        lambda: archive.rewrite(CHANNEL, lambda _: None),
+        lambda: archive.delete(CHANNEL, WEEK),
+    ):
+        with pytest.raises(NewerArchiveError, match=r"newer release .*format 3.*install"):
+            act()
+    assert {name: archive.store.get(name) for name in archive.store.sizes("")} == before
 
 
 # -- what a read misses ---------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.fleet_import import Cost, simulate
+from benchmarks.fleet_import import Limits as FleetLimits
 from benchmarks.speed import kept
 from benchmarks.speed import profile as profiles
 from benchmarks.speed.figures import (
@@ -191,3 +194,37 @@ def test_a_generator_is_counted_where_it_works_and_not_where_its_values_are_used
 
     assert values == [1, 2]
     assert profile.stop()["parts"] == {"rest": 2, "steps": 10}
+
+
+# -- the simulated fleet ---------------------------------------------------------------------------
+
+LIMITS = FleetLimits(rate=8, at_once=2, latency=0.05, places=4, places_of_server=2, cores=1)
+
+
+@pytest.mark.parametrize(
+    ("plans", "servers", "seconds"),
+    [
+        # One after the other: an answer takes less than a turn, so turns are what is waited for.
+        ([[Cost(81, 0, 0)]], 1, 80 / 8 + 0.05),
+        # Two channels share a server's turns, and do not share those of two servers.
+        ([[Cost(40, 0, 0)], [Cost(41, 0, 0)]], 1, 80 / 8 + 0.05),
+        ([[Cost(81, 0, 0)], [Cost(81, 0, 0)]], 2, 80 / 8 + 0.05),
+        # One core loads one range at a time, and a channel has one run at a time.
+        ([[Cost(1, 0, 10)], [Cost(1, 0, 10)]], 2, 20.05),
+        ([[Cost(1, 0, 0, 10), Cost(1, 0, 0, 10)]], 1, 20.1),
+        # Four places: the fifth channel waits, and of one server only two go at once.
+        ([[Cost(1, 0, 0, 10)]] * 5, 5, 20.1),
+        ([[Cost(1, 0, 0, 10)]] * 4, 1, 20.3),
+    ],
+)
+def test_a_simulated_fleet_waits_for_turns_places_and_cores(
+    plans: list[list[Cost]], servers: int, seconds: float
+) -> None:
+    assert simulate(plans, servers, LIMITS) == pytest.approx(seconds, abs=0.15)
+
+
+def test_a_slow_server_answers_no_more_at_once_than_it_may() -> None:
+    slow = replace(LIMITS, latency=10, rate=100)
+    assert simulate([[Cost(1, 0, 0)]] * 4, 1, replace(slow, places_of_server=4)) == pytest.approx(
+        20, abs=0.1
+    )

@@ -369,6 +369,16 @@ def test_migrations_are_applied_once_and_reported(
     assert again == []
     assert (status["pending"], status["current"]) == ([], status["latest"])
     assert "nothing to do" in ventros("db", "migrate").out
+    refused = ventros("db", "migrate", "--to", "0016")
+    assert refused.code == 2
+    assert "0017_known_rows.sql: Loses nothing" in refused.err
+    assert "nobody can be asked here" in refused.err
+    back = ventros("db", "migrate", "--to", "0016", "--yes", "--json").json["taken_back"]
+    assert back[-1] == "0017_known_rows.sql"
+    assert ventros("db", "status", "--json").json["current"] == "0016"
+    assert ventros("db", "migrate", "--to", "0017", "--json").json["applied"] == back[-1:]
+    assert "no revision 0999" in ventros("db", "migrate", "--to", "0999").sentence
+    assert ventros("db", "migrate", "--json").json["applied"] == back[-2::-1]
 
 
 # -- what is wrong -------------------------------------------------------------------------------

@@ -9,14 +9,10 @@ FROM (
             CASE WHEN co.id IS NULL THEN 'contact' END,
             CASE WHEN se.id IS NULL THEN 'session' END,
             CASE WHEN ag.id IS NULL THEN 'agent' END,
-            CASE WHEN m.tenant_id <> c.tenant_id OR m.project_id <> c.project_id
-                OR co.project_id <> c.project_id OR ch.project_id <> c.project_id
-                OR se.tenant_id <> c.tenant_id THEN 'tenant' END,
             CASE WHEN se.contact_id <> m.contact_id THEN 'session of its own contact' END
         ) AS missing
     FROM history_sync.message_keys AS k
     INNER JOIN public.messages AS m ON m.id = k.message_id
-    INNER JOIN public.channels AS c ON c.id = k.channel_id
     LEFT JOIN public.chats AS ch ON ch.id = m.chat_id
     LEFT JOIN public.contacts AS co ON co.id = m.contact_id
     LEFT JOIN public.sessions AS se ON se.id = m.session_id

@@ -38,14 +38,14 @@ WITH told AS (
     HAVING count(*) > 1
 )
 INSERT INTO history_sync.places AS known (
-    message_id, day, waha_id, seen_at, missed_at, gone_at
+    channel_id, message_id, day, waha_id, seen_at, missed_at, gone_at
 )
-SELECT message_id, day, waha_id, seen_at, missed_at, gone_at
+SELECT %(channel_id)s, message_id, day, waha_id, seen_at, missed_at, gone_at
 FROM told
 INNER JOIN of_interest USING (message_id)
 UNION ALL
 -- The place where it stood alone until now.
-SELECT own.message_id, own.day, own.waha_id, own.read_at, NULL, NULL
+SELECT %(channel_id)s, own.message_id, own.day, own.waha_id, own.read_at, NULL, NULL
 FROM own
 INNER JOIN of_interest USING (message_id)
 WHERE NOT EXISTS (

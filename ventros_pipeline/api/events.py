@@ -20,6 +20,7 @@ from ventros_pipeline.api.problems import Fault, Problem, described
 from ventros_pipeline.crm import hints
 from ventros_pipeline.crm.channels import Channel, ChannelError, find_channel
 from ventros_pipeline.logs import log_of
+from ventros_pipeline.variables import SecretFileError
 from ventros_pipeline.waha.events import (
     ABOUT,
     ALGORITHM,
@@ -165,7 +166,7 @@ def _key_of(service: Service, channel: Channel | None) -> str:
     """
     try:
         own = channel.webhook_key() if channel else None
-    except ChannelError:
+    except (ChannelError, SecretFileError):
         own = ""
     common = service.settings.webhook_hmac_key
     if own is None and common is not None:

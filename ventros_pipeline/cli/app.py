@@ -16,6 +16,7 @@ from ventros_pipeline.cli.doctor import doctor
 from ventros_pipeline.cli.enrich import enrich
 from ventros_pipeline.cli.errors import errors_in_words
 from ventros_pipeline.cli.forget import forget
+from ventros_pipeline.cli.healthy import healthy
 from ventros_pipeline.cli.importing import import_history
 from ventros_pipeline.cli.init import init
 from ventros_pipeline.cli.people import people_app
@@ -26,6 +27,7 @@ from ventros_pipeline.cli.serving import serve, up
 from ventros_pipeline.cli.status import status
 from ventros_pipeline.cli.sync import coverage, sync
 from ventros_pipeline.cli.undo import undo
+from ventros_pipeline.cli.worker import worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +52,8 @@ app.command()(undo)
 app.command()(forget)
 app.command()(doctor)
 app.command()(serve)
+app.command()(worker)
+app.command()(healthy)
 app.command()(replay)
 
 

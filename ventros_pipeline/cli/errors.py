@@ -28,13 +28,23 @@ def errors_in_words() -> Iterator[None]:
             console.fail(names + problem["msg"].removeprefix("Value error, "))
         sys.exit(1)
     except Exception as error:
-        if not type(error).__module__.startswith("ventros_pipeline"):
+        ours = _ours(error)
+        if ours is None:
             raise
         from ventros_pipeline.planning import PlanError
 
-        entry = entry_of(error)
-        console.fail(str(error), see=f"{entry.code} in {PAGE}" if entry else "")
-        sys.exit(2 if isinstance(error, PlanError) else 1)
+        entry = entry_of(ours)
+        console.fail(str(ours), see=f"{entry.code} in {PAGE}" if entry else "")
+        sys.exit(2 if isinstance(ours, PlanError) else 1)
+
+
+def _ours(error: Exception) -> Exception | None:
+    """Return an error that has a sentence; None for a bug, which keeps its traceback."""
+    if type(error).__module__.startswith("ventros_pipeline"):
+        return error
+    from ventros_pipeline.crm.database import timed_out
+
+    return timed_out(error)
 
 
 def _tell_retries() -> None:

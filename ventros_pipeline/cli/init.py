@@ -125,9 +125,10 @@ def init(
 ) -> None:
     """Set everything up: WAHA, the database, .env and a channel, each tested as it is given."""
     from ventros_pipeline.environment import load_env_file
+    from ventros_pipeline.variables import secret_of
 
     load_env_file()
-    known_url = os.environ.get(DATABASE_VARIABLE)
+    known_url = secret_of(DATABASE_VARIABLE)
     if database_url:
         os.environ[DATABASE_VARIABLE] = database_url
     setup = Setup(
@@ -136,7 +137,7 @@ def init(
         waha_url=waha_url,
         session=session,
         key_variable=api_key_env,
-        key=sys.stdin.readline().strip() if api_key_stdin else os.environ.get(api_key_env),
+        key=sys.stdin.readline().strip() if api_key_stdin else secret_of(api_key_env),
         database_url=database_url if database_url is not None else known_url,
         typed_key=api_key_stdin,
         typed_database=database_url is not None and database_url != (known_url or ""),
@@ -215,6 +216,7 @@ def _examine(setup: Setup) -> Health:
         api_key=setup.key or "",
         total_timeout=PATIENCE,
         attempts=1,
+        hosts=read_settings().allowed_hosts,
     )
     try:
         with WahaClient(server) as client, console.busy("asking WAHA"):

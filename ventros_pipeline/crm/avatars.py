@@ -12,11 +12,12 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 
 def next_contacts(engine: Engine, channel: Channel, *, limit: int) -> list[tuple[str, str]]:
     """Return contacts without a picture and the address to ask for, longest unasked first."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         rows = connection.exec_driver_sql(
             read_sql("avatars/next_contacts.sql"),
             {
@@ -42,7 +43,7 @@ def save_avatar(
     run_id: str,
 ) -> None:
     """Store where a contact's picture is, or only that it was asked for."""
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         connection.exec_driver_sql(
             read_sql("avatars/save_avatar.sql"),
             {

@@ -6,11 +6,12 @@ What belongs here: reading and adding channels. What does not: their import life
 from __future__ import annotations
 
 import difflib
-import os
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -19,6 +20,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.row import RowMapping
 
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.settings import get_settings
+from ventros_pipeline.variables import secret_of
 
 CHANNEL_TYPES = ("waha", "whatsapp_business")
 WAHA_CHANNEL_TYPE_ID = 1
@@ -45,6 +48,7 @@ class Channel:
         session_timeout: gap above which a message opens a new session.
         max_days: how many days back an import may reach, today included; None is no limit.
         max_per_chat: how many messages of each chat it may take; None is no limit.
+        is_shared: whether channels of several projects name variables for their keys.
         contact_names: when an import changes a contact's name (`load/rename_contacts.sql`); not
             the CRM's, but set by who imports.
     """
@@ -64,6 +68,7 @@ class Channel:
     auth: Mapping[str, Any] = field(repr=False)
     max_days: int | None = None
     max_per_chat: int | None = None
+    is_shared: bool = False
     contact_names: Literal["never", "if-raw", "always"] = "if-raw"
 
     @property
@@ -75,7 +80,8 @@ class Channel:
         """Return WAHA's key: from the named variable, else as the CRM stores it.
 
         Raises:
-            ChannelError: the variable that is named is not set, or not WAHA's.
+            ChannelError: the variable that is named is not set, or not this channel's to name.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("api_key_env")
         if not variable:
@@ -86,31 +92,53 @@ class Channel:
         """Return the key that signs WAHA's webhooks of this channel; None if it has no own.
 
         Raises:
-            ChannelError: the variable that is named is not set, or not WAHA's.
+            ChannelError: the variable that is named is not set, or not this channel's to name.
+            SecretFileError: the file that holds it cannot be used.
         """
         variable = self.auth.get("hmac_key_env")
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
-        refuse_other_variables(variable)
-        if not os.environ.get(variable):
+        refuse_other_variables(variable, self.tenant_id, is_shared=self.is_shared)
+        found = secret_of(variable)
+        if found is None:
             raise ChannelError(
                 f"channel {self.key}: its {what} is in the variable {variable}, which is not "
-                "set; set it (in the environment or .env) and run the command again"
+                f"set; set it, or {variable}_FILE to a file that holds it (in the environment or "
+                ".env), and run the command again"
             )
-        return os.environ[variable]
+        return found
 
 
-def refuse_other_variables(variable: str) -> None:
-    """Refuse a variable whose name does not say that it is WAHA's: `ChannelError`.
+def refuse_other_variables(variable: str, tenant_id: str, *, is_shared: bool) -> None:
+    """Refuse a variable that a tenant's channel may not name for a key: `ChannelError`.
 
     Whoever may edit a channel in the CRM names the variable and the address that its value is sent
-    to: any other secret of this process could be sent to a server of theirs.
+    to: any other secret of this process, and the key of another tenant, could be sent to a server
+    of theirs.
+
+    Args:
+        is_shared: whether other projects name variables, too; then somebody has to say whose each
+            one is.
     """
     if "WAHA" not in variable.upper():
         raise ChannelError(
             f"a channel's key may only be in a variable whose name holds WAHA, such as WAHA_KEY; "
             f"{variable} does not"
+        )
+    allowed = get_settings().key_variables
+    if allowed is None and is_shared:
+        raise ChannelError(
+            "channels of several projects name variables for their keys, and nothing says whose "
+            f"{variable} is: set VENTROS_KEY_VARIABLES, such as "
+            f"{json.dumps({tenant_id: [variable]})}, with every tenant in it"
+        )
+    if allowed is not None and not any(
+        fnmatchcase(variable, pattern) for pattern in allowed.get(tenant_id, ())
+    ):
+        raise ChannelError(
+            f"VENTROS_KEY_VARIABLES does not let channels of the tenant {tenant_id} name the "
+            f"variable {variable}; name one that it does, or add it there"
         )
 
 
@@ -183,14 +211,22 @@ def add_channel(
         project: name or id of the project; needed only where there are several.
 
     Raises:
-        ChannelError: no project fits, the address is not one, or the variable is not WAHA's.
+        ChannelError: no project fits, the address is not one, or the variable is not this
+            project's to name.
     """
     if not re.match(r"^https?://[^\s/]+", base_url):
-        raise ChannelError(f"{base_url!r} is not an address like https://waha.example.com")
-    if api_key_env:
-        refuse_other_variables(api_key_env)
+        # It may hold a password, and is not repeated.
+        raise ChannelError("the address of WAHA is not one like https://waha.example.com")
     with engine.begin() as connection:
         owner = _project(connection, project)
+        if api_key_env:
+            refuse_other_variables(
+                api_key_env,
+                owner["tenant_id"],
+                is_shared=connection.exec_driver_sql(
+                    read_sql("crm/others_name_variables.sql"), {"project_id": owner["id"]}
+                ).scalar_one(),
+            )
         agent_id = agent_named(connection, owner, agent) if agent else HISTORY_AGENT
         channel_id = _save(
             connection,
@@ -299,4 +335,5 @@ def _channel(row: RowMapping) -> Channel:
         auth=config.get("auth") or {},
         max_days=row["max_days"],
         max_per_chat=row["max_per_chat"],
+        is_shared=row["is_shared"],
     )

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 
 class ChatError(Exception):
@@ -22,7 +23,7 @@ class ChatError(Exception):
 def chats_of(engine: Engine, channel: Channel, addresses: Sequence[str]) -> dict[str, UUID]:
     """Return the CRM's chats of normalised addresses; those without one are not in it."""
     values = {"project_id": channel.project_id, "addresses": list(addresses)}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         rows = connection.exec_driver_sql(read_sql("chats/select_chats.sql"), values)
         return {row.address: row.chat_id for row in rows}
 
@@ -43,7 +44,7 @@ def addresses_of(engine: Engine, channel: Channel, chats: Sequence[str]) -> list
             "a chat is named by its id in the CRM (`public.chats.id`), not by a number"
         ) from None
     values = {"project_id": channel.project_id, "chats": sorted(map(str, asked))}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         rows = connection.exec_driver_sql(read_sql("chats/select_addresses.sql"), values).all()
     if unknown := asked - {chat for chat, _ in rows}:
         raise ChatError(

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 SAMPLE = 20
 
@@ -96,6 +97,14 @@ class Proof:
 _AGAIN = "ventros import {channel} --since {first} --until {last} --force"
 _BY_HAND = "In the UI: materialise crm_messages of these days with `force: true`."
 
+ONE_TENANT = Proof(
+    "one_tenant",
+    "Channel, contact, session, chat, agent and message are of one project and one tenant.",
+    "A row that belongs to the channel is of another project or tenant.",
+    "ventros doctor {channel}",
+    "It names the rows; whose they are is for a person to say, and nothing moves them by itself.",
+    "check/tenants.sql",
+)
 PROOFS = (
     Proof(
         "no_message_twice_by_key",
@@ -132,12 +141,13 @@ PROOFS = (
     ),
     Proof(
         "no_orphan_message",
-        "Every imported message has a chat, a contact, a session, an agent, all of its tenant.",
+        "Every imported message has a chat, a contact, a session and an agent.",
         "An imported message lacks what the sample says.",
         _AGAIN,
         f"{_BY_HAND} Where an agent is missing, first give the channel one that exists.",
         "check/orphans.sql",
     ),
+    ONE_TENANT,
 )
 TIMES_KEPT = Proof(
     "original_times_kept",
@@ -214,6 +224,6 @@ def _ask(
     engine: Engine, channel: Channel, statement: str, **values: object
 ) -> list[Mapping[str, Any]]:
     known = {"channel_id": channel.id, "project_id": channel.project_id, **values}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), known)
         return [dict(row) for row in result.mappings()]

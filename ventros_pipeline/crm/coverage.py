@@ -23,6 +23,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ def note_read(engine: Engine, channel: Channel, rows: Mapping[date, int], now: d
     if rows:
         values = {"channel_id": channel.id, "now": now}
         counts = {"days": list(rows), "rows": list(rows.values())}
-        _execute(engine, "coverage/note_read.sql", {**values, **counts})
+        _execute(of_channel(engine, channel), "coverage/note_read.sql", {**values, **counts})
 
 
 def note_quiet(engine: Engine, channel: Channel, days: Sequence[date], now: datetime) -> None:
     """Remember a check that found nothing new of some days."""
     values = {"channel_id": channel.id, "days": list(days), "now": now}
-    _execute(engine, "coverage/note_quiet.sql", values)
+    _execute(of_channel(engine, channel), "coverage/note_quiet.sql", values)
 
 
 def due_days(
@@ -79,7 +80,7 @@ def due_days(
         "reread_days": reread_days,
     }
     found: dict[UUID, list[DueDay]] = {}
-    for row in _rows(engine, "coverage/select_due_days.sql", values):
+    for row in _rows(of_all_projects(engine), "coverage/select_due_days.sql", values):
         found.setdefault(row["channel_id"], []).append(DueDay(row["day"], row["why"]))
     return {channel: sorted(days, key=lambda due: due.day) for channel, days in found.items()}
 
@@ -87,7 +88,10 @@ def due_days(
 def rows_of(engine: Engine, channel: Channel, days: Sequence[date]) -> dict[date, int]:
     """Return how many rows the last whole read of each day showed."""
     values = {"channel_id": channel.id, "days": list(days)}
-    return {row["day"]: row["rows"] for row in _rows(engine, "coverage/select_days.sql", values)}
+    return {
+        row["day"]: row["rows"]
+        for row in _rows(of_channel(engine, channel), "coverage/select_days.sql", values)
+    }
 
 
 def gap_of(engine: Engine, channel: Channel, start: date) -> tuple[date, date] | None:
@@ -98,21 +102,25 @@ def gap_of(engine: Engine, channel: Channel, start: date) -> tuple[date, date] |
     Args:
         start: first day of the calendar.
     """
-    rows = _rows(engine, "coverage/select_gap.sql", {"channel_id": channel.id, "start": start})
+    rows = _rows(
+        of_channel(engine, channel),
+        "coverage/select_gap.sql",
+        {"channel_id": channel.id, "start": start},
+    )
     return (rows[0]["from_day"], rows[0]["to_day"]) if rows else None
 
 
 def list_days(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return what is known of each day: day, state, rows, and the moments of its checks."""
-    return _rows(engine, "coverage/list_days.sql", {"channel_id": channel.id})
+    return _rows(of_channel(engine, channel), "coverage/list_days.sql", {"channel_id": channel.id})
 
 
-def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
-    with engine.begin() as connection:
+def _execute(served: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with served.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
+def _rows(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from psycopg import errors
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from ventros_pipeline.crm import tenants
 
 # The scheme that psql and libpq take. It stands here alone, and in two pieces: SQLAlchemy 2.1 maps
 # the bare scheme to psycopg 3, which once made every Dagster run fail, because dagster-postgres
@@ -21,10 +24,42 @@ from sqlalchemy.pool import ConnectionPoolEntry
 _LIBPQ_SCHEME = "postgresql" + "://"
 _OURS = {"postgres", "postgresql"}
 _CONNECT_TIMEOUT = 10
+# A host that loses its power, or its network, says no word; TCP alone would notice after two hours
+# and more, and as long the server would keep the locks of whoever was there. Both ends look after
+# half a minute of silence, and give up after a minute.
+_KEPT_ALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# The same of the server's end, as names of its settings.
+_LET_GO = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 
 
 class DatabaseError(RuntimeError):
     """Something about the database that its operator can put right; the text says what."""
+
+
+class DatabaseTimeoutError(DatabaseError):
+    """A statement or a lock took longer than it may; trying again can help."""
+
+
+def timed_out(error: BaseException) -> DatabaseTimeoutError | None:
+    """Return what to say of an error that is one of the limits of time; None for any other."""
+    original = getattr(error, "orig", error)
+    if isinstance(original, errors.LockNotAvailable):
+        what = "somebody else held a lock for longer than VENTROS_LOCK_TIMEOUT"
+    elif isinstance(original, errors.QueryCanceled):
+        what = "a statement took longer than VENTROS_STATEMENT_TIMEOUT, or was cancelled"
+    else:
+        return None
+    return DatabaseTimeoutError(f"The database: {what}. Nothing of what it was part of was kept")
 
 
 def normalise_url(url: str, driver: str = "psycopg") -> URL:
@@ -54,6 +89,13 @@ def normalise_url(url: str, driver: str = "psycopg") -> URL:
             f"The database URL begins with {parsed.drivername}://, and only Postgres will do"
         )
     return parsed.set(drivername=f"postgresql+{driver}")
+
+
+def kept_alive(url: URL) -> URL:
+    """Return a URL whose client notices that the server is gone; what it says already wins."""
+    return url.update_query_dict(
+        {name: str(value) for name, value in _KEPT_ALIVE.items() if name not in url.query}
+    )
 
 
 def libpq_url(url: str | URL) -> str:
@@ -122,7 +164,11 @@ def connect(
         DatabaseError: the server cannot be reached, or does not let us in.
     """
     parsed = normalise_url(url) if isinstance(url, str) else url
-    defaults = {"application_name": application_name, "connect_timeout": _CONNECT_TIMEOUT}
+    defaults = {
+        "application_name": application_name,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        **_KEPT_ALIVE,
+    }
     engine = create_engine(
         parsed,
         pool_size=pool_size,
@@ -131,7 +177,7 @@ def connect(
         # What the user wrote into the URL wins.
         connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
     )
-    settings = {"TimeZone": "UTC"}
+    settings = {"TimeZone": "UTC", **_LET_GO}
     if statement_timeout is not None:
         settings["statement_timeout"] = f"{statement_timeout * 1000:.0f}"
     if lock_timeout is not None:
@@ -148,6 +194,7 @@ def connect(
         cursor.close()
         connection.commit()
 
+    tenants.listen(engine)
     try:
         engine.connect().close()
     except DBAPIError as error:

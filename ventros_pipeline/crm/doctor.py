@@ -13,18 +13,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.archive import Archive
-from ventros_pipeline.crm import migrate, tables
+from ventros_pipeline.crm import checks, migrate, tables
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.merging import unsettled
 from ventros_pipeline.crm.plans import CANCELLED, Plan, plan_of
 from ventros_pipeline.crm.preconditions import SENSOR
 from ventros_pipeline.crm.quarantine import waiting_days
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.stores import ArchiveError
 from ventros_pipeline.transform import phones
 from ventros_pipeline.waha.health import Health
@@ -34,6 +36,8 @@ SAMPLE = 20
 POSTGRES = 15
 # A message may be a day in the future and no more; limits of requests are kept by the minute.
 CLOCK_SECONDS = 30.0
+# A busy pooler may give the session to a third client first.
+POOL_TRIES = 2
 # An archived day is written beside the old one before it takes its place.
 FREE_BYTES = 2**30
 # A sensor looks every half minute, and waits an hour at most for a session that is away.
@@ -86,6 +90,7 @@ class Complaint:
 def examine(engine: Engine, channel: Channel) -> list[Complaint]:
     """Look for what imports leave to a person, in a channel and its project."""
     complaints = (
+        _strangers(engine, channel),
         _messages_twice(engine, channel),
         _contacts_twice(engine, channel),
         _contested(engine, channel),
@@ -107,6 +112,7 @@ def examine_database(engine: Engine, archive: Archive) -> list[Complaint]:
         _not_unique(engine),
         _unindexed(engine),
         _old_server(engine),
+        _pooled(engine),
         _clock(engine),
         _disk(archive),
         _unreachable(archive),
@@ -236,6 +242,33 @@ def _old_server(engine: Engine) -> Complaint:
     )
 
 
+def _pooled(engine: Engine) -> Complaint:
+    """Look for a pooler that gives each transaction to another session of the server.
+
+    What one connection sets for its session, no other may see.
+    """
+    seen = 0
+    for _ in range(POOL_TRIES):
+        with engine.connect() as one, engine.connect() as other:
+            mark = uuid4().hex
+            one.exec_driver_sql(read_sql("doctor/mark_session.sql"), {"mark": mark})
+            one.commit()
+            found = other.exec_driver_sql(read_sql("doctor/read_mark.sql")).scalar()
+            seen += found == mark
+            for connection in (other, one):
+                connection.exec_driver_sql(read_sql("doctor/mark_session.sql"), {"mark": ""})
+                connection.commit()
+    return Complaint(
+        "pooled_by_transaction",
+        "A pooler between here and the CRM's Postgres mixes the sessions of all its clients.",
+        int(seen > 0),
+        [
+            "let VENTROS_DATABASE_URL pass the pooler by, or reach one in session mode; "
+            "VENTROS_DAGSTER_DATABASE_URL may go through it"
+        ],
+    )
+
+
 def _clock(engine: Engine) -> Complaint:
     with engine.connect() as connection:
         before = time.time()
@@ -270,6 +303,22 @@ def _unreachable(archive: Archive) -> Complaint:
         f"The archive cannot be written: {why}.",
         int(why is not None),
         ["do what the sentence says, then `ventros doctor` again"],
+    )
+
+
+def _strangers(engine: Engine, channel: Channel) -> Complaint:
+    finding = checks.prove(engine, channel, checks.ONE_TENANT)
+    return Complaint(
+        "row_of_another_tenant",
+        "Rows that belong to this channel are of another project or tenant.",
+        finding.found,
+        [
+            *(
+                f"public.{row['relation']} {row['row_id']} has another {row['another']}"
+                for row in finding.sample
+            ),
+            "set right whose each row is, in the CRM; an import moves nothing between tenants",
+        ],
     )
 
 
@@ -390,5 +439,5 @@ def _is_stale(plan: Plan, now: datetime) -> bool:
 
 def _ask(engine: Engine, channel: Channel, question: str) -> Sequence[Any]:
     known = {"channel_id": channel.id, "project_id": channel.project_id}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         return connection.exec_driver_sql(read_sql(f"doctor/{question}.sql"), known).fetchall()

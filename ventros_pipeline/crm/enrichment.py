@@ -24,6 +24,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.load import transaction
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.transform.enrichment import (
     DEFAULT_CONTEXT,
     ENDINGS,
@@ -131,7 +132,7 @@ class Estimate:
 
 def estimate(engine: Engine, channel: Channel, order: Order) -> Estimate:
     """Say what `enrich` would ask for; writes nothing."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

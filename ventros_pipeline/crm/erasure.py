@@ -34,6 +34,7 @@ from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.identities import people_of
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_project, seeing_all_projects
 from ventros_pipeline.crm.tombstones import read_tombstones, rewriting
 from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.transform import phones
@@ -118,7 +119,7 @@ def find_person(engine: Engine, project: Project, phone: str) -> Person:
         )
     spelled = {f"{spelling[1:]}{phones.PHONE_SUFFIX}" for spelling in phones.candidates(number)}
     channels = [c for c in list_channels(engine) if c.project_id == project.id]
-    with engine.connect() as connection:
+    with of_project(engine, project.id).begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")
@@ -150,7 +151,9 @@ def forget(
         sealing.SealError: a payload in quarantine cannot be looked into.
     """
     channels = [c for c in list_channels(engine) if c.project_id == person.project.id]
-    erasing = _Erasing(engine, archive, person, channels, uuid4(), dry_run=dry_run)
+    erasing = _Erasing(
+        of_project(engine, person.project.id), archive, person, channels, uuid4(), dry_run=dry_run
+    )
     return erasing.run()
 
 
@@ -158,7 +161,7 @@ def forget(
 class _Erasing:
     """One erasure."""
 
-    engine: Engine
+    served: Engine
     archive: Archive
     person: Person
     channels: Sequence[Channel]
@@ -175,7 +178,7 @@ class _Erasing:
         return removing.counted(counts)
 
     def _set_tombstones(self) -> None:
-        with self.engine.begin() as connection:
+        with self.served.begin() as connection:
             cursor = _raw(connection).cursor()
             removing.check_rights(cursor)
             tombstones = read_tombstones(cursor, self.person.project.id)
@@ -193,7 +196,7 @@ class _Erasing:
 
     def _empty_crm(self) -> Counter[str]:
         """Delete the person's rows in one transaction."""
-        with self.engine.connect() as connection:
+        with self.served.begin() as connection:
             raw = _raw(connection)
             with raw.cursor() as cursor:
                 removing.begin(cursor, self.channels)
@@ -220,8 +223,10 @@ class _Erasing:
             self._execute(cursor, "insert_erasure", asked_by=None)
         for statement in ("find_departed", "find_chats", "find_removed"):
             self._execute(cursor, statement)
-        self._execute(cursor, "collect_files")
-        counts["media_files"] = sum(files for (files,) in cursor.fetchall())
+        # One file may be several tenants'.
+        with seeing_all_projects(cursor):
+            self._execute(cursor, "collect_files")
+            counts["media_files"] = sum(files for (files,) in cursor.fetchall())
         self._execute(cursor, "delete_hints")
         self._execute(cursor, "list_ids")
         # Never matches when there is nobody.
@@ -284,25 +289,23 @@ class _Erasing:
 
     def _empty_archive(self, channel: Channel) -> int:
         """Write the archive's days anew without the person; return how many rows that changes."""
-        with rewriting(self.engine, channel):
-            with self.engine.connect() as connection, _raw(connection).cursor() as cursor:
+        with rewriting(self.served, channel):
+            with self.served.begin() as connection, _raw(connection).cursor() as cursor:
                 eraser = self._eraser(cursor)
             if not self.dry_run:
                 self.archive.store.tidy(channel.key)
-            return sum(
-                self.archive.rewrite(channel.key, day, eraser.clean, dry_run=self.dry_run)
-                for day in self.archive.days(channel.key)
-            )
+            return self.archive.rewrite(channel.key, eraser.clean, dry_run=self.dry_run)
 
     def _end(self, counts: Mapping[str, int]) -> None:
         """Delete files that nobody has any more, and close what is open."""
         store = MediaStore(self.archive.store)
-        with self.engine.begin() as connection:
+        with self.served.begin() as connection:
             cursor = _raw(connection).cursor()
             self._execute(cursor, "select_open")
             for erasure_id, files in cursor.fetchall():
-                self._execute(cursor, "select_kept_files", files=files)
-                kept = {sha256 for (sha256,) in cursor.fetchall()}
+                with seeing_all_projects(cursor):
+                    self._execute(cursor, "select_kept_files", files=files)
+                    kept = {sha256 for (sha256,) in cursor.fetchall()}
                 for sha256 in set(files) - kept:
                     store.delete(sha256)
                 told = counts if erasure_id == self.erasure_id else {}

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.waha.events import Event
 
 
@@ -28,6 +29,6 @@ def store(engine: Engine, channel: Channel, event: Event, now: datetime) -> bool
         "message_at": event.message_at,
         "received_at": now,
     }
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         stored = connection.exec_driver_sql(read_sql("hints/insert_hint.sql"), values)
         return stored.first() is not None

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 from ventros_pipeline.logs import log_of
 
 _LOG = log_of("ledger")
@@ -50,7 +51,7 @@ class RunOutcome:
 def start_run(engine: Engine, channel: Channel, run_id: str, first: date, last: date) -> None:
     """Open the ledger of a run for one channel; a second call for the same run changes nothing."""
     values = {"run_id": run_id, "channel_id": channel.id, "from_day": first, "to_day": last}
-    if _returned(engine, "ledger/start_run.sql", values):
+    if _returned(of_channel(engine, channel), "ledger/start_run.sql", values):
         log = _LOG.about(channel=channel.key, run=run_id)
         log.info("run started", **{"from": first, "to": last})
 
@@ -60,7 +61,9 @@ def add_progress(engine: Engine, channel: Channel, run_id: str, **counts: int) -
     columns = ("contacts_created", "sessions_created", *PROGRESS)
     values = {**dict.fromkeys(columns, 0), **counts}
     _execute(
-        engine, "ledger/add_progress.sql", {"run_id": run_id, "channel_id": channel.id, **values}
+        of_channel(engine, channel),
+        "ledger/add_progress.sql",
+        {"run_id": run_id, "channel_id": channel.id, **values},
     )
 
 
@@ -85,7 +88,7 @@ def end_run(
         "error": error,
         "failure": failure,
     }
-    for done in _returned(engine, "ledger/end_run.sql", values):
+    for done in _returned(of_channel(engine, channel), "ledger/end_run.sql", values):
         log = _LOG.about(channel=channel.key, run=run_id, status=status, failure=failure)
         log.info("run ended", **done)
 
@@ -93,41 +96,51 @@ def end_run(
 def note_problem(engine: Engine, channel: Channel, problem: str) -> bool:
     """Remember what a person has to mend; return whether that is news."""
     values = {"channel_id": channel.id, "problem": problem}
-    return bool(_returned(engine, "ledger/note_problem.sql", values))
+    return bool(_returned(of_channel(engine, channel), "ledger/note_problem.sql", values))
 
 
 def clear_problem(engine: Engine, channel: Channel) -> None:
     """Forget a channel's problem: it could be read."""
-    _execute(engine, "ledger/clear_problem.sql", {"channel_id": channel.id})
+    _execute(of_channel(engine, channel), "ledger/clear_problem.sql", {"channel_id": channel.id})
 
 
 def open_breaker(engine: Engine, channel: Channel, rest: timedelta) -> None:
     """Remember for how long a process leaves a channel's session alone."""
-    _execute(engine, "ledger/open_breaker.sql", {"channel_id": channel.id, "rest": rest})
+    _execute(
+        of_channel(engine, channel),
+        "ledger/open_breaker.sql",
+        {"channel_id": channel.id, "rest": rest},
+    )
 
 
 def close_breaker(engine: Engine, channel: Channel) -> None:
     """Remember that a session that was left alone has answered."""
-    _execute(engine, "ledger/close_breaker.sql", {"channel_id": channel.id})
+    _execute(of_channel(engine, channel), "ledger/close_breaker.sql", {"channel_id": channel.id})
 
 
 def run_outcome(engine: Engine, channel: Channel, run_id: str) -> RunOutcome | None:
     """Return how a run has ended, or that it goes on; None where it never began on the channel."""
     values = {"run_id": run_id, "channel_id": channel.id}
-    rows = _rows(engine, "ledger/run_outcome.sql", values)
+    rows = _rows(of_channel(engine, channel), "ledger/run_outcome.sql", values)
     return RunOutcome(**rows[0]) if rows else None
 
 
 def loaded_days(engine: Engine, channel: Channel, run_id: str) -> set[date]:
     """Return the days that this run has loaded already: a step that is retried goes on there."""
-    rows = _rows(engine, "ledger/loaded_days.sql", {"run_id": run_id, "channel_id": channel.id})
+    rows = _rows(
+        of_channel(engine, channel),
+        "ledger/loaded_days.sql",
+        {"run_id": run_id, "channel_id": channel.id},
+    )
     return {row["day"] for row in rows}
 
 
 def settled_days(engine: Engine, channel: Channel, days: Sequence[date]) -> set[date]:
     """Return those of some days that had stopped growing."""
     values = {"channel_id": channel.id, "days": list(days)}
-    return {row["day"] for row in _rows(engine, "ledger/settled_days.sql", values)}
+    return {
+        row["day"] for row in _rows(of_channel(engine, channel), "ledger/settled_days.sql", values)
+    }
 
 
 def newer_rows(engine: Engine, channel: Channel, day: date) -> pl.DataFrame:
@@ -136,14 +149,16 @@ def newer_rows(engine: Engine, channel: Channel, day: date) -> pl.DataFrame:
     Columns are `chat`, `conversation` and `newer`.
     """
     values = {"channel_id": channel.id, "project_id": channel.project_id, "day": day}
-    rows = _rows(engine, "ledger/newer_rows.sql", values)
+    rows = _rows(of_channel(engine, channel), "ledger/newer_rows.sql", values)
     columns = {"chat": pl.String, "conversation": pl.String, "newer": pl.Int64}
     return pl.DataFrame(rows, schema=columns)
 
 
 def channel_state(engine: Engine, channel: Channel) -> ChannelState:
     """Return what is known of a channel."""
-    rows = _rows(engine, "ledger/channel_state.sql", {"channel_id": channel.id})
+    rows = _rows(
+        of_channel(engine, channel), "ledger/channel_state.sql", {"channel_id": channel.id}
+    )
     if not rows:
         return ChannelState()
     row = dict(rows[0])
@@ -152,12 +167,12 @@ def channel_state(engine: Engine, channel: Channel) -> ChannelState:
 
 def end_settling(engine: Engine, channel: Channel) -> None:
     """Remember that contacts have followed the evidence of all loads."""
-    _execute(engine, "ledger/end_settling.sql", {"channel_id": channel.id})
+    _execute(of_channel(engine, channel), "ledger/end_settling.sql", {"channel_id": channel.id})
 
 
 def imported_channels(engine: Engine) -> list[Channel]:
     """Return the channels of which days were ever loaded, by key."""
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         rows = connection.exec_driver_sql(read_sql("ledger/imported_channels.sql"))
         ids = set(rows.scalars())
     return [channel for channel in list_channels(engine) if channel.id in ids]
@@ -165,18 +180,24 @@ def imported_channels(engine: Engine) -> list[Channel]:
 
 def totals(engine: Engine, channel: Channel, run_ids: list[str]) -> dict[str, int]:
     """Return the sums of some runs: counts, contacts and sessions made, requests, retries."""
-    rows = _rows(engine, "ledger/totals.sql", {"channel_id": channel.id, "run_ids": run_ids})
+    rows = _rows(
+        of_channel(engine, channel),
+        "ledger/totals.sql",
+        {"channel_id": channel.id, "run_ids": run_ids},
+    )
     return {name: int(value or 0) for name, value in rows[0].items()}
 
 
 def overview(engine: Engine, channel: Channel) -> dict[str, Any]:
     """Return the figures of a channel as it stands in the CRM now (`ledger/overview.sql`)."""
-    return _rows(engine, "ledger/overview.sql", {"channel_id": channel.id})[0]
+    return _rows(of_channel(engine, channel), "ledger/overview.sql", {"channel_id": channel.id})[0]
 
 
 def latest_balance(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return the newest balance line of every day that was ever loaded, oldest day first."""
-    return _rows(engine, "ledger/latest_balance.sql", {"channel_id": channel.id})
+    return _rows(
+        of_channel(engine, channel), "ledger/latest_balance.sql", {"channel_id": channel.id}
+    )
 
 
 def closes(balance: Mapping[str, int]) -> bool:
@@ -186,26 +207,30 @@ def closes(balance: Mapping[str, int]) -> bool:
 
 def coverage(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return the days of a channel by coverage state: state, days, from_day, to_day, rows."""
-    return _rows(engine, "ledger/coverage.sql", {"channel_id": channel.id})
+    return _rows(of_channel(engine, channel), "ledger/coverage.sql", {"channel_id": channel.id})
 
 
 def current_runs(engine: Engine, channel: Channel, run_ids: list[str]) -> list[dict[str, Any]]:
     """Return the progress of some runs, for whoever watches them."""
-    return _rows(engine, "ledger/current_runs.sql", {"channel_id": channel.id, "run_ids": run_ids})
+    return _rows(
+        of_channel(engine, channel),
+        "ledger/current_runs.sql",
+        {"channel_id": channel.id, "run_ids": run_ids},
+    )
 
 
-def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
-    with engine.begin() as connection:
+def _execute(served: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with served.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _returned(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.begin() as connection:
+def _returned(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.begin() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]
 
 
-def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
+def _rows(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]

@@ -50,6 +50,7 @@ from ventros_pipeline.crm.preconditions import (
     written,
 )
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 from ventros_pipeline.logs import log_of
 
 __all__ = [
@@ -175,7 +176,7 @@ def end(connection: Connection, channel: Channel, state: State, reason: str | No
 
 def state_of(engine: Engine, channel: Channel) -> State:
     """Return a channel's lifecycle; `held` is not asked."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         return _read(connection, channel)
 
 
@@ -195,7 +196,7 @@ def first_day(engine: Engine, channel: Channel, wish: Wish, today: date) -> date
 
 def attach_run(engine: Engine, channel: Channel, import_id: UUID, run_id: str) -> None:
     """Count a run of the ledger to an import."""
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         _run(connection, "attach_run", channel, import_id=import_id, run_id=run_id)
 
 
@@ -274,7 +275,7 @@ class Participation:
         """
         parts = [self._imports[channel_id] for channel_id in sorted(self._imports)]
         try:
-            with self._engine.begin() as connection:
+            with of_all_projects(self._engine).begin() as connection:
                 # All rows first: between the release of the locks and the end of an import nobody
                 # may look, or it would take the import for a lost one.
                 for channel, _ in parts:
@@ -461,7 +462,7 @@ def _opened(state: State) -> UUID:
 @contextmanager
 def transition(engine: Engine, channel: Channel) -> Iterator[tuple[Connection, State]]:
     """Open a transaction in which the channel's lifecycle stands still."""
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         _run(connection, "lock_channel", channel)
         yield connection, _read(connection, channel, ask_held=True)
 

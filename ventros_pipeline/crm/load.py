@@ -29,6 +29,7 @@ from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages, stage_people
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.crm.tombstones import Tombstones, read_tombstones
 from ventros_pipeline.transform import messages, prints
 from ventros_pipeline.transform.identity import Evidence
@@ -187,7 +188,7 @@ def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Curso
 
     Locks are taken in one order everywhere, people before channel.
     """
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

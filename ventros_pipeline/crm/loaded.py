@@ -24,6 +24,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.transform.prints import MEMORY
 
 # To be raised whenever a row would be loaded otherwise than before: a rule of `waha/`, `transform/`
@@ -71,7 +72,7 @@ def circumstances(channel: Channel, own_addresses: frozenset[str], start: date) 
 def recall(engine: Engine, channel: Channel, days: Sequence[date], circumstances: str) -> Memory:
     """Return what is remembered of days that were loaded under the same circumstances."""
     values = {"channel_id": channel.id, "days": list(days), "circumstances": circumstances}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         found = connection.exec_driver_sql(read_sql("loaded/recall_days.sql"), values).all()
     frames = [
         pl.read_ipc(BytesIO(rows)).select(pl.lit(day, dtype=pl.Date).alias("day"), pl.all())

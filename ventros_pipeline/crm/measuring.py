@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.crm.channels import list_channels
 from ventros_pipeline.crm.plans import Plan, running_imports
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects
 from ventros_pipeline.metrics import BY_NAME, RANGE_STATES
 
 _QUESTIONS = ("totals", "states", "days", "quarantine")
@@ -53,7 +54,7 @@ def _bounded(metric: str, label: str | None) -> str | None:
 
 
 def _stored(engine: Engine) -> Iterator[tuple[str, UUID, str | None, float]]:
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         for question in _QUESTIONS:
             rows = connection.exec_driver_sql(read_sql(f"metrics/{question}.sql"))
             for row in rows.mappings():

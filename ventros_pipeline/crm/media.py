@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 State = Literal["wanted", "stored", "expired", "refused"]
 # Runs in which a file may fail to come before it is given up.
@@ -54,7 +55,7 @@ class Outcome:
 
 def want(engine: Engine, channel: Channel, kinds: Sequence[str]) -> int:
     """Mark the files of all loaded messages of these kinds as wanted; return how many are new."""
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         return connection.exec_driver_sql(
             read_sql("media/want_media.sql"), {"channel_id": channel.id, "kinds": list(kinds)}
         ).rowcount
@@ -72,12 +73,12 @@ def next_wanted(
         limit: most files.
     """
     values = {"channel_id": channel.id, "kinds": list(kinds), "limit": limit}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         result = connection.exec_driver_sql(read_sql("media/next_media.sql"), values)
         return [Wanted(**row) for row in result.mappings()]
 
 
-def settle(engine: Engine, wanted: Wanted, outcome: Outcome) -> Outcome:
+def settle(engine: Engine, channel: Channel, wanted: Wanted, outcome: Outcome) -> Outcome:
     """Write down what became of a file, and return it.
 
     A file that stays wanted and has failed to come `ATTEMPTS` times is expired.
@@ -85,14 +86,14 @@ def settle(engine: Engine, wanted: Wanted, outcome: Outcome) -> Outcome:
     if outcome.state == "wanted" and wanted.attempts + 1 >= ATTEMPTS:
         outcome = Outcome("expired", outcome.reason)
     values = {"message_id": wanted.message_id, **vars(outcome)}
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         connection.exec_driver_sql(read_sql("media/settle_media.sql"), values)
     return outcome
 
 
 def counts(engine: Engine, channel: Channel) -> list[dict[str, Any]]:
     """Return files by state and reason: state, reason, files, bytes."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         result = connection.exec_driver_sql(
             read_sql("media/count_media.sql"), {"channel_id": channel.id}
         )

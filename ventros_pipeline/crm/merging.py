@@ -40,6 +40,7 @@ from ventros_pipeline.crm.identities import (
 from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages
+from ventros_pipeline.crm.tenants import of_channel
 from ventros_pipeline.logs import log_of
 from ventros_pipeline.transform import identity, ids, phones
 from ventros_pipeline.transform.identity import Evidence
@@ -155,7 +156,7 @@ def settle_people(
     Returns:
         How many contacts were absorbed, and how many were taken apart.
     """
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         if evidence is not None and not save_evidence(cursor, channel, evidence):
             return Settled()
         if _plan(cursor, channel).is_empty:
@@ -216,7 +217,7 @@ def meet_contacts(engine: Engine, channel: Channel, run_id: str) -> Settled:
     forbids it. The CRM's stays, because its webhook goes on writing on it.
     """
     project = {"project_id": channel.project_id}
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         cursor.execute(read_sql("identity/find_twins.sql"), project)
         if not cursor.rowcount:
             return Settled()
@@ -232,7 +233,7 @@ def meet_contacts(engine: Engine, channel: Channel, run_id: str) -> Settled:
 
 def list_merges(engine: Engine, channel: Channel, *, limit: int) -> list[Merged]:
     """Return the merges of a channel's project, the newest first."""
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         cursor.execute(
             read_sql("identity/list_merges.sql"),
             {"project_id": channel.project_id, "limit": limit},
@@ -242,7 +243,7 @@ def list_merges(engine: Engine, channel: Channel, *, limit: int) -> list[Merged]
 
 def unsettled(engine: Engine, channel: Channel) -> Regrouping:
     """Return what a settling would do now."""
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         return _plan(cursor, channel)
 
 
@@ -255,7 +256,7 @@ def foresee(
         evidence: what a channel's lists say now.
         addresses: those whose people are counted.
     """
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         save_evidence(cursor, channel, evidence)
         plan = _plan(cursor, channel)
         people = people_of(cursor, channel, addresses)
@@ -265,8 +266,8 @@ def foresee(
 
 
 @contextmanager
-def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
-    with engine.begin() as connection:
+def _cursor(served: Engine) -> Iterator[Cursor[Any]]:
+    with served.begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")
@@ -278,7 +279,7 @@ def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
 def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]:
     """Open a transaction that no load of the project overlaps, with the staging tables made."""
     siblings = [c for c in list_channels(engine) if c.project_id == channel.project_id]
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
         movement.run("lock_people")
         stage_messages(cursor)

@@ -1,8 +1,10 @@
-"""Brings a database to the newest schema: numbered SQL files, in order, once each.
+"""Brings a database to the newest schema, or back to an older one: numbered SQL files, in order.
 
 Alembic keeps the order (revisions under `crm/migrations/`), the files under `sql/` say what
 happens, `history_sync.applied_sql` says which text was run. Each file is one transaction together
-with its entry in that table, so a crash leaves a file either applied and recorded or neither.
+with its entry in that table, so a crash leaves a file either applied and recorded or neither. A
+file of the same name under `sql/back/` takes it back, in the same way; its first comment says what
+that loses.
 
 All of it runs under one session-level advisory lock, on a connection of its own that is closed at
 the end: whatever happens, the server drops the lock with the session. It needs a real session: a
@@ -18,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from alembic import command, op
@@ -26,12 +29,14 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from ventros_pipeline.crm import sql
+from ventros_pipeline.crm import sql, tenants
 from ventros_pipeline.crm.database import DatabaseError
 
 # "ventros" in ASCII and a 1. Only migrations take it; channels have locks of their own.
 LOCK_KEY = 0x76656E74726F7301
 _POLL_SECONDS = 0.1
+# The folder of files that take others back.
+_BACK = "back"
 # A migration that waits for a lock on `messages` makes everything behind it wait too, the live CRM
 # included. Better to give up soon and be started again at a quiet moment.
 _LOCK_TIMEOUT = "10s"
@@ -74,31 +79,64 @@ class MigrationStatus:
     crm: Literal["ours", "existing", "absent"]
 
 
-def migrate(engine: Engine, *, lock_wait: float = 600.0) -> list[Applied]:
+def migrate(engine: Engine, *, to: str | None = None, lock_wait: float = 600.0) -> list[Applied]:
     """Apply what is missing and return it; an up-to-date database gives an empty list.
 
     Args:
         engine: the database.
+        to: the last revision to apply; the newest one if null. It goes forward only.
         lock_wait: seconds to wait for another process that is migrating.
 
     Raises:
         MigrationError: an applied file was edited, the database is newer than this program, holds
             half a CRM, a statement failed, or another process kept the lock too long.
     """
-    with _said_plainly(), engine.connect() as connection:
-        # Closed with the block instead of going back to the pool: the lock ends with it.
-        connection.detach()
-        _configure(connection)
-        _lock(connection, lock_wait)
-        _prepare(connection)
-        before = _applied(connection)
-        _verify(before)
-        connection.commit()  # Alembic opens its own transactions, and only outside of one
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", "ventros_pipeline.crm:migrations")
-        with _ALEMBIC:
-            command.upgrade(config, "head")
+    with _locked(engine, lock_wait) as (connection, before):
+        command.upgrade(_config(connection), to or "head")
         return [entry for name, entry in _applied(connection).items() if name not in before]
+
+
+def go_back(engine: Engine, to: str, *, lock_wait: float = 600.0) -> list[str]:
+    """Take files back, newest first, until a revision is the newest; return their names.
+
+    Args:
+        engine: the database.
+        to: the revision that stays; nothing after it does.
+        lock_wait: seconds to wait for another process that is migrating.
+
+    Raises:
+        MigrationError: as for `migrate`; or what would be lost must not be. What was taken back
+            before that stays so.
+    """
+    with _locked(engine, lock_wait) as (connection, before):
+        command.downgrade(_config(connection), to)
+        return sorted(before.keys() - _applied(connection).keys(), reverse=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A file that going back would take back, and what that loses."""
+
+    name: str
+    loses: str
+
+
+def steps_back(engine: Engine, to: str) -> list[Step]:
+    """Return what `go_back` would take back, newest first; none where the revision lies ahead.
+
+    Raises:
+        MigrationError: there is no such revision, or no way back over one of them.
+    """
+    files = {file.revision: file.name for file in sql.migrations()}
+    if to not in files:
+        raise MigrationError(f"There is no revision {to}; there are {', '.join(files)}")
+    with _said_plainly(), engine.connect() as connection:
+        applied = _applied(connection)
+    return [
+        Step(name, _loss(name))
+        for revision, name in sorted(files.items(), reverse=True)
+        if revision > to and name in applied
+    ]
 
 
 def refuse_pending(engine: Engine) -> None:
@@ -183,20 +221,73 @@ def run_file(name: str, *, skip_if: Callable[[Connection], bool] | None = None) 
     )
 
 
-def refuse_downgrade() -> None:
-    """Refuse to go back one file: half a memory would not keep messages single.
+def take_back(name: str) -> None:
+    """Undo one SQL file inside the revision being taken back, and strike it from the record.
+
+    Raises:
+        MigrationError: a statement failed, or what would be lost must not be; all of it stays.
+    """
+    connection = op.get_bind()
+    statements = sql.read_sql(f"{_BACK}/{name}")
+    try:
+        connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
+    except DBAPIError as error:
+        raise MigrationError(
+            f"{_BACK}/{name}{_line(statements, error)}: {_words(error)}"
+        ) from error
+    connection.execute(
+        text("DELETE FROM history_sync.applied_sql WHERE name = :name"), {"name": name}
+    )
+
+
+def refuse_back() -> None:
+    """Refuse to go back over the CRM's own tables.
 
     Raises:
         MigrationError: always.
     """
-    raise MigrationError(
-        "There is one way back, for all files at once: DROP SCHEMA history_sync CASCADE. What was "
-        "imported stays in the CRM, and a later import finds its rows again"
-    )
+    raise MigrationError("There is no way back over the CRM's own tables: they stay")
+
+
+@contextmanager
+def _locked(engine: Engine, lock_wait: float) -> Iterator[tuple[Connection, dict[str, Applied]]]:
+    """Have the database to oneself; give the connection and what is applied."""
+    with _said_plainly(), engine.connect() as connection:
+        # Closed with the block instead of going back to the pool: the lock ends with it.
+        connection.detach()
+        _configure(connection)
+        _lock(connection, lock_wait)
+        _prepare(connection)
+        before = _applied(connection)
+        _verify(before)
+        connection.commit()  # Alembic opens its own transactions, and only outside of one
+        with _ALEMBIC:
+            yield connection, before
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "ventros_pipeline.crm:migrations")
+    return config
+
+
+def _loss(name: str) -> str:
+    """Return the first comment of the file that takes another one back."""
+    try:
+        lines = sql.read_sql(f"{_BACK}/{name}").splitlines()
+    except FileNotFoundError:
+        raise MigrationError(f"There is no way back over {name}") from None
+    comment = takewhile(lambda line: line.startswith("--"), lines)
+    return " ".join(line.removeprefix("--").strip() for line in comment)
 
 
 def _configure(connection: Connection) -> None:
-    settings = {"statement_timeout": "0", "lock_timeout": _LOCK_TIMEOUT}
+    settings = {
+        "statement_timeout": "0",
+        "lock_timeout": _LOCK_TIMEOUT,
+        # A migration changes the rows of every tenant.
+        tenants.SETTING: tenants.EVERYBODY,
+    }
     if (connection.dialect.server_version_info or ()) >= (14,):
         # Without it a server goes on with the statement of a killed client, and keeps its locks.
         settings["client_connection_check_interval"] = "2s"

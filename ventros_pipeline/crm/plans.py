@@ -34,6 +34,7 @@ from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.crm.preconditions import COMMAND, SENSOR, LifecycleError, State, written
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 CONFIGURATION, NOT_READY, TRANSIENT, POISON = "configuration", "not_ready", "transient", "poison"
@@ -238,33 +239,33 @@ def replace_ranges(
 
 def plan_of(engine: Engine, channel: Channel) -> Plan | None:
     """Return the newest import of a channel; None where there was none."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         found = _run(connection, "newest_import", channel_id=channel.id).scalars().all()
         return next(iter(_plans(connection, found)), None)
 
 
 def open_plans(engine: Engine) -> list[Plan]:
     """Return the imports that the sensor is to go on with, in an order that stays."""
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         return _plans(connection, _run(connection, "open_imports").scalars().all())
 
 
 def running_imports(engine: Engine) -> list[Plan]:
     """Return the imports that have not ended, whoever runs them."""
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         return _plans(connection, _run(connection, "running_imports").scalars().all())
 
 
 def enabled_channels(engine: Engine) -> list[Channel]:
     """Return the channels whose import is on, by key."""
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         enabled = set(_run(connection, "enabled_channels").scalars())
     return [channel for channel in list_channels(engine) if channel.id in enabled]
 
 
 def unplanned_channels(engine: Engine) -> list[UUID]:
     """Return the channels that were enabled and were never imported."""
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         return list(_run(connection, "unplanned_channels").scalars())
 
 

@@ -22,6 +22,7 @@ from ventros_pipeline.crm import sealing
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.limits import DAY, DayRange
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 # A name of a member as programs write them; anything else may be a number or a text.
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z_$]{0,39}")
@@ -168,6 +169,6 @@ def _shape(value: Any, depth: int = 0) -> Any:
 
 def _rows(engine: Engine, channel: Channel, question: str, **values: object) -> list[Any]:
     known = {"channel_id": channel.id, **values}
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         found = connection.exec_driver_sql(read_sql(f"quarantine/{question}.sql"), known)
         return [dict(row) for row in found.mappings()]

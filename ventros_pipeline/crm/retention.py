@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 # A hint that was followed is kept so that a repeated delivery of it is known as one.
 KEEP_HINTS = timedelta(days=30)
@@ -42,6 +43,17 @@ def forget_changes(engine: Engine, before: datetime) -> int:
     return _delete(engine, "retention/delete_changes.sql", before)
 
 
+def forget_loads(engine: Engine, before: datetime) -> int:
+    """Delete loads of passes that changed nothing, and passes of which none is left.
+
+    Returns:
+        How many loads went.
+    """
+    loads = _delete(engine, "retention/delete_loads.sql", before)
+    _delete(engine, "retention/delete_runs.sql", before)
+    return loads
+
+
 def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: date) -> list[date]:
     """Return those of some days whose archive is of no more use, oldest first.
 
@@ -49,12 +61,24 @@ def spent_days(engine: Engine, channel: Channel, days: Sequence[date], before: d
         days: days in the archive.
         before: the first day that is kept in any case.
     """
+    return _days(engine, "retention/spent_days.sql", channel, days, before)
+
+
+def settled_days(
+    engine: Engine, channel: Channel, days: Sequence[date], before: date
+) -> list[date]:
+    """Return those of some days before a date that have stopped growing, oldest first."""
+    return _days(engine, "retention/settled_days.sql", channel, days, before)
+
+
+def _days(
+    engine: Engine, statement: str, channel: Channel, days: Sequence[date], before: date
+) -> list[date]:
     values = {"channel_id": channel.id, "days": list(days), "before": before}
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(read_sql("retention/spent_days.sql"), values)
-        return list(rows.scalars())
+    with of_channel(engine, channel).connect() as connection:
+        return list(connection.exec_driver_sql(read_sql(statement), values).scalars())
 
 
 def _delete(engine: Engine, statement: str, before: datetime) -> int:
-    with engine.begin() as connection:
+    with of_all_projects(engine).begin() as connection:
         return connection.exec_driver_sql(read_sql(statement), {"before": before}).rowcount

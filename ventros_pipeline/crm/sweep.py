@@ -13,11 +13,12 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 
 def next_lids(engine: Engine, channel: Channel, *, limit: int) -> list[str]:
     """Return LIDs of people without a number that the channel has met, longest unasked first."""
-    with engine.connect() as connection:
+    with of_channel(engine, channel).connect() as connection:
         rows = connection.exec_driver_sql(
             read_sql("sweep/select_unresolved_lids.sql"),
             {"channel_id": channel.id, "project_id": channel.project_id, "max_lids": limit},
@@ -27,7 +28,7 @@ def next_lids(engine: Engine, channel: Channel, *, limit: int) -> list[str]:
 
 def mark_asked(engine: Engine, channel: Channel, lids: Sequence[str], asked_at: datetime) -> None:
     """Put LIDs to the end of the queue, whatever the answer was."""
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         connection.exec_driver_sql(
             read_sql("sweep/save_lookups.sql"),
             {"channel_id": channel.id, "lids": list(lids), "asked_at": asked_at},

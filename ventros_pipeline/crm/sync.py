@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 
 @dataclass(frozen=True)
@@ -60,43 +61,53 @@ class Begun:
 
 def candidates(engine: Engine, now: datetime) -> list[Candidate]:
     """Return the channels that are kept in step, by key."""
-    rows = {row.pop("id"): row for row in _rows(engine, "sync/select_channels.sql", {"now": now})}
+    found = _rows(of_all_projects(engine), "sync/select_channels.sql", {"now": now})
+    rows = {row.pop("id"): row for row in found}
     return [Candidate(c, **rows[c.id]) for c in list_channels(engine) if c.id in rows]
 
 
 def begin(engine: Engine, channel: Channel) -> Begun:
     """Return what a pass starts from."""
     values = {"channel_id": channel.id}
-    [row] = _rows(engine, "sync/select_state.sql", values)
-    hints = [hint["event_id"] for hint in _rows(engine, "sync/select_hints.sql", values)]
+    [row] = _rows(of_channel(engine, channel), "sync/select_state.sql", values)
+    hints = [
+        hint["event_id"]
+        for hint in _rows(of_channel(engine, channel), "sync/select_hints.sql", values)
+    ]
     return Begun(row["shown"], row["known_until"], row["max_per_chat"], hints)
 
 
 def note_success(engine: Engine, channel: Channel, begun: Begun, now: datetime) -> None:
     """Remember a pass that read everything that was known to have changed when it began."""
     values = {"channel_id": channel.id, "now": now}
-    _execute(engine, "sync/note_success.sql", {**values, "shown": begun.shown})
+    _execute(of_channel(engine, channel), "sync/note_success.sql", {**values, "shown": begun.shown})
     if begun.hints:
-        _execute(engine, "sync/end_hints.sql", {**values, "events": list(begun.hints)})
+        _execute(
+            of_channel(engine, channel),
+            "sync/end_hints.sql",
+            {**values, "events": list(begun.hints)},
+        )
 
 
 def note_failure(engine: Engine, channel: Channel, now: datetime) -> None:
     """Leave a channel alone for a while: longer with each failure in a row."""
-    _execute(engine, "sync/note_failure.sql", {"channel_id": channel.id, "now": now})
+    _execute(
+        of_channel(engine, channel), "sync/note_failure.sql", {"channel_id": channel.id, "now": now}
+    )
 
 
 def save_shown(engine: Engine, channel: Channel, shown: str, now: datetime) -> None:
     """Remember what a probe showed."""
     values = {"channel_id": channel.id, "shown": shown, "now": now}
-    _execute(engine, "sync/save_shown.sql", values)
+    _execute(of_channel(engine, channel), "sync/save_shown.sql", values)
 
 
-def _execute(engine: Engine, statement: str, values: Mapping[str, Any]) -> None:
-    with engine.begin() as connection:
+def _execute(served: Engine, statement: str, values: Mapping[str, Any]) -> None:
+    with served.begin() as connection:
         connection.exec_driver_sql(read_sql(statement), dict(values))
 
 
-def _rows(engine: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
+def _rows(served: Engine, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with served.connect() as connection:
         result = connection.exec_driver_sql(read_sql(statement), dict(values))
         return [dict(row) for row in result.mappings()]

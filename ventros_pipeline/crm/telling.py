@@ -19,6 +19,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects, of_channel
 
 PROBLEM = "problem"
 # How long further failures of one kind of one channel are not told.
@@ -117,7 +118,7 @@ def _claimed(
     send: Callable[[], None],
 ) -> bool:
     sql = read_sql(f"alerts/{statement}.sql")
-    with engine.begin() as connection:
+    with of_channel(engine, channel).begin() as connection:
         claimed = connection.exec_driver_sql(sql, {"channel_id": channel.id, **values}).first()
         if claimed is not None:
             send()
@@ -128,7 +129,7 @@ def _of_channels(
     engine: Engine, statement: str, **values: object
 ) -> list[tuple[Channel, dict[str, Any]]]:
     channels = {channel.id: channel for channel in list_channels(engine)}
-    with engine.connect() as connection:
+    with of_all_projects(engine).connect() as connection:
         sql = read_sql(f"alerts/{statement}.sql")
         rows = [dict(row) for row in connection.exec_driver_sql(sql, values).mappings()]
     return [(channels[i], row) for row in rows if (i := row.pop("channel_id")) in channels]

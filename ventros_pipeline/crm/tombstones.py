@@ -18,6 +18,7 @@ from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_channel
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def archiving(engine: Engine, channel: Channel) -> Iterator[Tombstones]:
     Whoever takes rows out of the archive (`rewriting`) waits for it, and then finds what was
     written; whoever writes later has the new tombstones.
     """
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_lock(channel)]
         )
@@ -73,7 +74,7 @@ def archiving(engine: Engine, channel: Channel) -> Iterator[Tombstones]:
 @contextmanager
 def rewriting(engine: Engine, channel: Channel) -> Iterator[None]:
     """Keep a channel's archive to oneself."""
-    with _cursor(engine) as cursor:
+    with _cursor(of_channel(engine, channel)) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_lock(channel)])
         yield
 
@@ -83,8 +84,8 @@ def _lock(channel: Channel) -> str:
 
 
 @contextmanager
-def _cursor(engine: Engine) -> Iterator[Cursor[Any]]:
-    with engine.begin() as connection:
+def _cursor(served: Engine) -> Iterator[Cursor[Any]]:
+    with served.begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

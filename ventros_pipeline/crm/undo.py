@@ -24,6 +24,7 @@ from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.load import load_values
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects
 
 # Rows that go back to what they were, and by what each is known. The order is that of what they
 # refer to.
@@ -189,7 +190,8 @@ def undo_run(engine: Engine, run_id: str, *, dry_run: bool = False) -> Undone:
             "the Dagster UI shows it"
         ) from error
     everywhere = list_channels(engine)
-    with engine.connect() as connection:
+    # A run may have many channels.
+    with of_all_projects(engine).begin() as connection:
         raw = connection.connection.driver_connection
         if raw is None:
             raise ConnectionError("the database connection was closed")

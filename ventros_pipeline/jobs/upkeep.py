@@ -6,7 +6,8 @@ job asks WAHA for anything.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ import dagster as dg
 from ventros_pipeline.crm import ledger, retention
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.checks import Finding, Proof
+from ventros_pipeline.crm.tombstones import rewriting
 from ventros_pipeline.failures import explained
 from ventros_pipeline.jobs.incremental import INCREMENTAL_SYNC
 from ventros_pipeline.jobs.people import IDENTITY_SWEEP
@@ -28,6 +30,8 @@ REPORT = dg.AssetKey("import_report")
 # Jobs that run by the clock or by a sensor, many times a day, and mostly find nothing to do.
 FREQUENT_JOBS = (INCREMENTAL_SYNC, IDENTITY_SWEEP)
 KEEP_RUNS = timedelta(days=30)
+# Days are read again for a week or two, by the clock or by hand.
+LONG_OVER = timedelta(days=31)
 ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -69,9 +73,11 @@ def drop_what_is_old(context: dg.OpExecutionContext, pipeline: Pipeline) -> dg.O
         "hints": retention.forget_hints(pipeline.engine, now),
         "api_calls": retention.forget_api_calls(pipeline.engine, now),
         "changes": retention.forget_changes(pipeline.engine, now - undo_days),
+        "loads": retention.forget_loads(pipeline.engine, now - undo_days),
         # Before the archive: a day goes when nothing of it waits any more.
         "quarantine": _drop_quarantine(pipeline, now),
         **_drop_archive_days(pipeline, now),
+        "archive_files_joined": _compact_archive(pipeline, now),
         "runs": _drop_idle_runs(context.instance, now),
     }
     return dg.Output(None, metadata=metadata)
@@ -91,13 +97,16 @@ def nightly_checks() -> None:
 @dg.job(
     name=WEEKLY_RETENTION,
     description="Deletes hints that were followed 30 days ago, idle counters of rate limits, what "
-    "runs wrote over more than VENTROS_UNDO_KEEP_DAYS ago (they cannot be undone any more), rows "
+    "runs wrote over more than VENTROS_UNDO_KEEP_DAYS ago (they cannot be undone any more), loads "
+    "of passes that changed nothing and are as old, of days that were loaded again since, rows "
     "in quarantine if VENTROS_QUARANTINE_KEEP_DAYS is set and no load has met them for so long, "
     "and runs of incremental_sync and identity_sweep that ended 30 days ago and materialised "
     "nothing (a run that did is what the UI knows a partition by). Archive days only if "
     "VENTROS_ARCHIVE_KEEP_DAYS is set, and then only those older that are settled and of which "
     "nothing waits in quarantine: everything in the CRM can be rebuilt from the archive without "
-    "asking WAHA, and a day that is deleted only from what WhatsApp still has.",
+    "asking WAHA, and a day that is deleted only from what WhatsApp still has. Settled days of "
+    "months that ended 31 days ago are put together into one file a month, which releases before "
+    "this one do not see.",
 )
 def weekly_retention() -> None:
     """Drop what is of no more use."""
@@ -128,18 +137,37 @@ def _drop_archive_days(pipeline: Pipeline, now: datetime) -> dict[str, int]:
     if keep is None:
         return {"archive_days": 0, "archive_bytes": 0}
     before = now.date() - timedelta(days=keep)
-    sizes = [
-        pipeline.archive.delete(channel.key, day)
-        for channel in ledger.imported_channels(pipeline.engine)
-        for day in retention.spent_days(
-            pipeline.engine,
-            channel,
-            # The calendar's first day stands for rows of any age, and is read again and again.
-            [d for d in pipeline.archive.days(channel.key) if d > pipeline.settings.history_start],
-            before,
-        )
-    ]
-    return {"archive_days": len(sizes), "archive_bytes": sum(sizes)}
+    days, freed = 0, 0
+    for channel in ledger.imported_channels(pipeline.engine):
+        kept = _ordinary_days(pipeline, channel)
+        spent = retention.spent_days(pipeline.engine, channel, kept, before)
+        with rewriting(pipeline.engine, channel):
+            freed += pipeline.archive.delete(channel.key, spent)
+        days += len(spent)
+    return {"archive_days": days, "archive_bytes": freed}
+
+
+def _compact_archive(pipeline: Pipeline, now: datetime) -> int:
+    """Put settled days of months that are long over together; return how many files that saves."""
+    last = (now - LONG_OVER).date().replace(day=1)
+    saved = 0
+    for channel in ledger.imported_channels(pipeline.engine):
+        kept = _ordinary_days(pipeline, channel)
+        settled = retention.settled_days(pipeline.engine, channel, kept, last)
+        # A year at a time: whoever reads or loads the channel waits for it.
+        for _, days in groupby(settled, lambda day: day.year):
+            with rewriting(pipeline.engine, channel):
+                saved += pipeline.archive.compact(channel.key, list(days))
+    return saved
+
+
+def _ordinary_days(pipeline: Pipeline, channel: Channel) -> list[date]:
+    """Return the days in the archive, without the calendar's first day.
+
+    That one stands for rows of any age, and is read again and again.
+    """
+    start = pipeline.settings.history_start
+    return [day for day in pipeline.archive.days(channel.key) if day > start]
 
 
 def _drop_idle_runs(instance: dg.DagsterInstance, now: datetime) -> int:

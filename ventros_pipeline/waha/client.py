@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,18 +46,16 @@ from ventros_pipeline.waha.errors import (
     not_ready,
     where,
 )
+from ventros_pipeline.waha.guard import check_host, server_transport
 from ventros_pipeline.waha.ids import AddressKind, kind_of, normalise
-from ventros_pipeline.waha.jsontext import repair, split_array
-from ventros_pipeline.waha.sockets import DeadlineTransport, within
+from ventros_pipeline.waha.jsontext import has_more, repair, split_array
+from ventros_pipeline.waha.sockets import within
 
 ALL_CHATS = "all"
 
 # Longest wait a server's Retry-After is granted, in seconds: a proxy that says "tomorrow" must not
 # hold a run.
 RETRY_AFTER_LIMIT = 60.0
-# WAHA closes idle connections after 5 s. A connection dropped a second earlier on our side is never
-# the one it is just closing (a benchmark died on exactly that reset).
-_KEEPALIVE = 4.0
 _LISTING_PAGE = 500
 # Times that a session which has answered before may be not ready, and the wait before asking again.
 _FLAPS = 3
@@ -64,6 +63,16 @@ _FLAP_SECONDS = 3.0
 _ERROR_BODY = 64 * 1024
 _LOG = log_of("waha")
 _LONGEST_URL = 2048
+# What a decoded value takes beside its text is bounded by how many there are: 256 MB of `0,0,0` are
+# ten times as much in memory. The widest page of a true server has two million.
+_MOST_VALUES = 4_000_000
+_MOST_ROWS = 262_144
+# Chats, contacts or LIDs of one account; WhatsApp has some ten thousand of the fullest.
+_MOST_LISTED = 2_000_000
+# Bytes that are unpacked at once.
+_UNPACKED = 1024 * 1024
+# As a person writes a version; what else it holds is not shown to one.
+_VERSION_TEXT = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 _SESSION = "/api/sessions/{session}"
 _VERSION = "/api/server/version"
@@ -109,6 +118,7 @@ class WahaServer:
             whose own limit is 300 s. Giving up before it does would start a second walk beside it.
         attempts: tries for one request while the failure is transient.
         body_limit: largest answer read into memory, bytes.
+        hosts: servers that a channel may name (`guard.check_host`); none means any.
     """
 
     base_url: str
@@ -120,6 +130,7 @@ class WahaServer:
     slow_timeout: float = 330.0
     attempts: int = 5
     body_limit: int = 256 * 1024 * 1024
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,7 @@ class WahaClient:
         breaker: what stops asking a session that keeps failing; none always asks.
         on_breaker: told when the breaker opens or closes.
         log: what is known of the lines that it writes.
+        watch: called before each request; what it raises ends the call.
 
     Raises:
         WahaConfigurationError: from any method, when somebody has to change a setting.
@@ -194,6 +206,7 @@ class WahaClient:
         breaker: Breaker | None = None,
         on_breaker: Callable[[Breaker, State], None] = lambda breaker, state: None,
         log: Log = _LOG,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", server.base_url):
             raise WahaConfigurationError(
@@ -203,11 +216,13 @@ class WahaClient:
             raise WahaConfigurationError(
                 "A WAHA session name has 1 to 54 letters, digits, `_` or `-`."
             )
+        check_host(server.base_url, server.hosts)
         self.server = server
         self._courtesy = courtesy or NoCourtesy()
         self._breaker = breaker
         self._on_breaker = on_breaker
         self._log = log
+        self._watch = watch
         self._key = server_key(server.base_url)
         self._lock = threading.Lock()
         self._flaps: int | None = None
@@ -217,7 +232,7 @@ class WahaClient:
             headers=_headers(server.api_key),
             follow_redirects=False,
             trust_env=False,
-            transport=transport or DeadlineTransport(keepalive=_KEEPALIVE),
+            transport=transport or server_transport(),
         )
 
     def __enter__(self) -> Self:
@@ -256,12 +271,12 @@ class WahaClient:
         version = self._version()
         inner = session.get("engine")
         engine = version.get("engine") or (inner.get("engine") if isinstance(inner, dict) else None)
-        text = _text(version.get("version"))
+        text = _shown(version.get("version"))
         return Probe(
             version=text,
             version_tuple=_version_tuple(text),
             engine=Engine(engine) if engine in set(Engine) else Engine.UNKNOWN,
-            tier=_text(version.get("tier")),
+            tier=_shown(version.get("tier")),
             session_status=status,
             me=_me(session.get("me")),
         )
@@ -436,6 +451,8 @@ class WahaClient:
                 found.setdefault(_listing_key(item, key), item)
             if len(found) == known:
                 return list(found.values())
+            if len(found) > _MOST_LISTED:
+                raise self._strange(endpoint, f"the list has more than {_MOST_LISTED:,} entries")
             offset += _LISTING_PAGE
 
     def _items(self, body: bytes, endpoint: str) -> list[dict[str, Any]]:
@@ -459,12 +476,16 @@ class WahaClient:
         return self._one(body, endpoint) if body.strip() not in (b"", b"null") else None
 
     def _decode(self, body: bytes, endpoint: str) -> Any:
+        if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            raise self._too_large(endpoint, f"has more than {_MOST_VALUES:,} values")
         try:
             return msgspec.json.decode(repair(body))
         except _ENGINE_DATA:
             raise self._strange(endpoint, _what_instead(body)) from None
 
     def _rows(self, body: bytes, endpoint: str) -> list[bytes]:
+        if body.count(b",") > _MOST_VALUES and has_more(body, _MOST_ROWS):
+            raise self._too_large(endpoint, f"has more than {_MOST_ROWS:,} rows")
         try:
             return [bytes(row) for row in _RAW_LIST.decode(body)]
         except _ENGINE_DATA:
@@ -508,6 +529,7 @@ class WahaClient:
         )
         failed: list[tuple[WahaError, float]] = []
         for attempt in retrying:
+            self._watch()
             if failed:
                 self._tell_retry(endpoint, attempt.num, *failed.pop())
             with attempt, _kept(failed), self._watched(endpoint), self._courtesy.turn(self._key):
@@ -609,18 +631,38 @@ class WahaClient:
     def _body(self, response: httpx.Response, endpoint: str) -> bytes:
         limit = self.server.body_limit if response.is_success else _ERROR_BODY
         body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > limit:
-                break
+        with closing(self._chunks(response, endpoint)) as chunks:
+            for chunk in chunks:
+                body += chunk
+                if len(body) > limit:
+                    break
         if len(body) > limit and response.is_success:
-            raise WahaProtocolError(
-                f"{where(self.server.session, endpoint)}: the answer is larger than {limit:,} "
-                "bytes. Ask for smaller pages, or raise the limit on an answer's size.",
-                endpoint=endpoint,
-                session=self.server.session,
-            )
+            raise self._too_large(endpoint, f"is larger than {limit:,} bytes")
         return bytes(body)
+
+    def _chunks(self, response: httpx.Response, endpoint: str) -> Generator[bytes, None, None]:
+        """Yield a body piece by piece, unpacked where a proxy has packed it unasked.
+
+        Not as httpx unpacks: one piece of 64 KB, packed twice, is gigabytes of zeros at once.
+        """
+        match response.headers.get("Content-Encoding", "identity").strip().lower():
+            case "identity" | "":
+                yield from response.iter_bytes()
+            case "gzip" | "x-gzip" | "deflate":
+                try:
+                    yield from _unpacked(response.iter_raw())
+                except zlib.error:
+                    raise self._strange(endpoint, "the answer is damaged") from None
+            case _:
+                raise self._strange(endpoint, "the answer is packed, although none was asked for")
+
+    def _too_large(self, endpoint: str, what: str) -> WahaProtocolError:
+        return WahaProtocolError(
+            f"{where(self.server.session, endpoint)}: the answer {what}. Ask for smaller pages "
+            "(VENTROS_PAGE_SIZE), or raise the limit on an answer's size (VENTROS_BODY_LIMIT_MB).",
+            endpoint=endpoint,
+            session=self.server.session,
+        )
 
     def _unreachable(self, endpoint: str, error: httpx.HTTPError) -> WahaError:
         # The text of an httpx error may quote the URL with the chat's number: only its class is
@@ -681,6 +723,17 @@ def _retry_after(value: str | None, now: Callable[[], datetime] | None = None) -
     return min(max((aware - clock).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
 
 
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what gzip or deflate has packed, in pieces of a bounded size."""
+    packed = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            yield packed.decompress(rest, _UNPACKED)
+            rest = packed.unconsumed_tail
+    yield packed.flush()
+
+
 def _what_instead(body: bytes) -> str:
     start = body[:200].lstrip()
     if not start:
@@ -702,6 +755,11 @@ def _me(value: object) -> Me:
         normalise(lid) if lid else None,
         _text(value.get("pushName")),
     )
+
+
+def _shown(value: object) -> str | None:
+    """Return a text of the server's that people are shown, if it is one that they could expect."""
+    return value if isinstance(value, str) and _VERSION_TEXT.fullmatch(value) else None
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,7 @@
 """Fetching what a stranger named: one guard for every URL from a message, a channel or WAHA.
 
-What belongs here: which addresses may be reached, and a client that reaches no others. What does
-not: WAHA's own endpoints (`client.py`), and what is done with a file.
+What belongs here: which addresses may be reached, WAHA's own too, and clients that reach no others.
+What does not: WAHA's own endpoints (`client.py`), and what is done with a file.
 
 Whoever writes to the company chooses what a message says, a server in the company's network is
 asked to fetch it, and clouds hand out credentials at 169.254.169.254. "No private addresses" alone
@@ -33,10 +33,12 @@ import httpcore
 import httpx
 
 from ventros_pipeline.waha.courtesy import DEFAULT_PORTS
-from ventros_pipeline.waha.errors import WahaError
+from ventros_pipeline.waha.errors import WahaConfigurationError, WahaError
 from ventros_pipeline.waha.sockets import DeadlineTransport, time_left, within
 
 MAX_REDIRECTS = 3
+# WAHA closes idle connections after 5 s. A connection dropped a second earlier on our side is never
+# the one it is just closing (a benchmark died on exactly that reset).
 _KEEPALIVE = 4.0
 
 Resolver = Callable[[str, int], list[str]]
@@ -105,6 +107,12 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SPECIAL_V6 = tuple(
     ipaddress.IPv6Network(network)
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+)
+# Where clouds hand out credentials and configuration, beside the link-local addresses: AWS over
+# IPv6, Alibaba, Azure, Oracle.
+_CLOUDS = frozenset(
+    ipaddress.ip_address(address)
+    for address in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
 # The interface part of ISATAP, `::0:5efe:a.b.c.d` or `::200:5efe:a.b.c.d`: a tunnel to a.b.c.d.
 _ISATAP = (0x00005EFE, 0x02005EFE)
@@ -217,12 +225,27 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
-class _PublicBackend(httpcore.NetworkBackend):
-    """Connects to names that have public addresses only, by the very addresses it has judged."""
+class _JudgingBackend(httpcore.NetworkBackend):
+    """Connects to names by the very addresses that it has judged.
 
-    def __init__(self, inner: httpcore.NetworkBackend, resolver: Resolver) -> None:
+    Args:
+        inner: what opens sockets.
+        resolver: all addresses of a name.
+        judge: says whether an address may be reached.
+        refusal: makes the error of an address that may not.
+    """
+
+    def __init__(
+        self,
+        inner: httpcore.NetworkBackend,
+        resolver: Resolver,
+        judge: Callable[[str], bool],
+        refusal: Callable[[], WahaError],
+    ) -> None:
         self._inner = inner
         self._resolver = resolver
+        self._judge = judge
+        self._refusal = refusal
 
     def connect_tcp(
         self,
@@ -246,10 +269,79 @@ class _PublicBackend(httpcore.NetworkBackend):
             addresses = [host] if _is_literal(host) else self._resolver(host, port)
         except (OSError, UnicodeError):
             raise httpcore.ConnectError("the name is not known") from None
-        # One private address among public ones is no accident.
-        if not all(is_public(address) for address in addresses):
-            raise _unsafe("its name stands for an address that is not public")
+        # One address of another kind among the right ones is no accident.
+        if not all(self._judge(address) for address in addresses):
+            raise self._refusal()
         return addresses
+
+
+def server_transport(
+    resolver: Resolver | None = None,
+    backend: httpcore.NetworkBackend | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> DeadlineTransport:
+    """Return a transport to a configured WAHA server: near or far, but no cloud's own service.
+
+    Whoever may edit a channel in the CRM chooses the address, and with it where this process knocks
+    (`VENTROS_WAHA_HOSTS` narrows that to named servers; see `check_host`).
+
+    Raises:
+        WahaConfigurationError: from a request, before anything is sent.
+    """
+    judging = _JudgingBackend(
+        backend or httpcore.SyncBackend(), resolver or resolve, may_be_waha, _no_server
+    )
+    return DeadlineTransport(keepalive=_KEEPALIVE, backend=judging, ssl_context=ssl_context)
+
+
+def may_be_waha(address: str) -> bool:
+    """Say whether a WAHA server may have an address: any but those that clouds answer at."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped
+        if inner is None and parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        parsed = inner or parsed
+    return not (parsed.is_link_local or parsed.is_multicast or parsed in _CLOUDS)
+
+
+def check_host(base_url: str, hosts: Collection[str]) -> None:
+    """Refuse a server that is not among the hosts that channels may name; none named means any.
+
+    Args:
+        base_url: of a channel.
+        hosts: each with or without a port, lower case.
+
+    Raises:
+        WahaConfigurationError: it is another.
+    """
+    if not hosts:
+        return
+    try:
+        _, host, port = origin_of(base_url)
+    except UnsafeUrlError:
+        host, port = "", 0
+    name = f"[{host}]" if ":" in host else host
+    if name not in hosts and f"{name}:{port}" not in hosts:
+        raise WahaConfigurationError(
+            "The channel's address is not among the servers that VENTROS_WAHA_HOSTS names, and "
+            "nothing was sent to it. Correct the channel's base URL, or add the host."
+        )
+
+
+def _no_server() -> WahaError:
+    return WahaConfigurationError(
+        "A configured address leads to a link-local address or a cloud's own service; nothing was "
+        "sent to it. Put the server's own address into the channel's base URL, or into "
+        "VENTROS_ALERT_URL."
+    )
+
+
+def _not_public() -> WahaError:
+    return _unsafe("its name stands for an address that is not public")
 
 
 def _is_literal(host: str) -> bool:
@@ -290,10 +382,10 @@ class GuardedTransport(httpx.BaseTransport):
         inner = backend or httpcore.SyncBackend()
         # Two pools: a connection to a configured server is never used for a stranger's URL, even if
         # both name the same host.
-        self._own = DeadlineTransport(keepalive=_KEEPALIVE, backend=inner, ssl_context=ssl_context)
+        self._own = server_transport(resolver, inner, ssl_context)
         self._foreign = DeadlineTransport(
             keepalive=_KEEPALIVE,
-            backend=_PublicBackend(inner, resolver),
+            backend=_JudgingBackend(inner, resolver, is_public, _not_public),
             ssl_context=ssl_context,
         )
 

@@ -89,6 +89,27 @@ def split_array(body: bytes) -> list[bytes]:
     return [] if elements == [b""] else elements
 
 
+def has_more(body: bytes, most: int) -> bool:
+    """Say whether an array has more than so many elements; ends as soon as that is known.
+
+    Args:
+        body: JSON text of an array; what is none has no elements.
+        most: how many.
+    """
+    depth, commas = 0, 0
+    for token in _TOKEN.finditer(body):
+        mark = body[token.start() : token.start() + 1]
+        if mark in (b"[", b"{"):
+            depth += 1
+        elif mark in (b"]", b"}"):
+            depth -= 1
+        elif depth == 1 and mark == b",":
+            commas += 1
+            if commas >= most:
+                return True
+    return False
+
+
 def value_end(raw: bytes, start: int) -> int:
     """Return where the JSON value that starts at `start` ends; the end of the text if it does not.
 

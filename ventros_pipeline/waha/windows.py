@@ -60,6 +60,8 @@ _CONFIRM = 8_192
 # than 256 rows nothing is guessed: the wide page is asked for only when the end is reached.
 _GUESSED = 32
 _PATIENCE = 200
+# Rows of one window that are swept with offsets; a server that ignores these would never end.
+_MOST_SWEPT = 2_000_000
 
 Ask = Callable[..., list[bytes]]
 
@@ -458,6 +460,11 @@ def _sweep(ask: Ask, step: int) -> list[bytes]:
     top = 0
     while page(top) or page(top + step):
         top += step
+        if top > _MOST_SWEPT:
+            raise WahaProtocolError(
+                f"A window of messages has more than {_MOST_SWEPT:,} rows that no smaller window "
+                "divides, or the server ignores `offset`. Update WAHA; the days before are kept."
+            )
     for offset in range(top, -1, -step):
         page(offset)
     return list(found)

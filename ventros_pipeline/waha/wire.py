@@ -88,6 +88,10 @@ MESSAGE_SCHEMA = pl.Schema(_COLUMNS)
 # index of Postgres takes it (2,704 bytes, four to a character): one such row stopped its window.
 LONGEST_ID = 500
 
+# A text of WhatsApp has 65,536 characters at most, and a row of the fullest about 300 KB. What is
+# beyond this is no message; it would be several times as large while it is decoded.
+LARGEST_ROW = 4 * 1024 * 1024
+
 _ACK_BY_NAME = {"ERROR": -1, "PENDING": 0, "SERVER": 1, "DEVICE": 2, "READ": 3, "PLAYED": 4}
 _SENDER_ALTS = ("participantAlt", "participantPn", "participantLid", "senderPn", "senderLid")
 _MANY_PEOPLE = frozenset(
@@ -101,7 +105,8 @@ class Rejected:
 
     Attributes:
         index: its position in the payloads.
-        reason: `not_json`, `too_deep`, `not_an_object`, `no_id`, `no_chat` or `id_too_long`.
+        reason: `not_json`, `too_deep`, `too_large`, `not_an_object`, `no_id`, `no_chat` or
+            `id_too_long`.
     """
 
     index: int
@@ -229,6 +234,8 @@ def _series(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
 
 def _parse(payload: bytes) -> _Row | str:
     """Return the row, or why it is none."""
+    if len(payload) > LARGEST_ROW:
+        return "too_large"
     if b"\\u" not in payload and b"\x00" not in payload:
         # Nothing to repair but bytes that are not UTF-8, and those do not pass.
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -22,6 +22,7 @@ from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.crm.database import connect, libpq_url
 from ventros_pipeline.crm.migrate import migrate
 from ventros_pipeline.crm.sql import read_sql
+from ventros_pipeline.crm.tenants import of_all_projects
 from ventros_pipeline_tests.api.conftest import WEBHOOK_KEY, Office, import_url, problem
 from ventros_pipeline_tests.api.test_webhooks import TEXT_MESSAGE, Webhook, envelope
 
@@ -52,8 +53,8 @@ def server_role(owner: Engine) -> Iterator[Engine]:
 
 @pytest.fixture
 def crm(owner: Engine, server_role: Engine) -> Office:
-    """The CRM as its owner sees it, with a key of its user `owner`."""
-    office = Office(owner)
+    """The CRM as its owner sees it, over all projects, with a key of its user `owner`."""
+    office = Office(of_all_projects(owner))
     office.user("owner")
     office.execute("UPDATE projects SET user_id = :id", id=office.users["owner"])
     return office

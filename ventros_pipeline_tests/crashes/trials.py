@@ -42,14 +42,14 @@ LAST = datetime.fromtimestamp(UNTIL, UTC).date()
 PATIENCE = 60.0
 # What `history_sync` says of days and people, without runs and moments. A day that is read again
 # may be known better, so of its state only that it is known.
-_KNOWN = {
+KNOWN = {
     # Without the moment of the read, as the clock here is the machine's own.
     "keys": "SELECT to_jsonb(k) - 'inserted_by_run' - 'changed_by_run' - 'read_at' AS row"
     " FROM history_sync.message_keys AS k",
     "coverage": "SELECT day, rows_known FROM history_sync.coverage WHERE state <> 'unknown'",
-    "balance": "SELECT DISTINCT ON (day) day, seen, filtered, quarantined,"
+    "balance": "SELECT DISTINCT ON (channel_id, day) channel_id, day, seen, filtered, quarantined,"
     " seen - inserted - updated - unchanged - duplicate - filtered - quarantined AS open"
-    " FROM history_sync.balance ORDER BY day, loaded_at DESC",
+    " FROM history_sync.balance ORDER BY channel_id, day, loaded_at DESC",
     "quarantine": "SELECT day, reason, row_hash FROM history_sync.quarantine",
     "people": "SELECT i.address, c.phone, c.name FROM history_sync.identities AS i"
     " JOIN public.contacts AS c ON c.id = i.contact_id",
@@ -243,7 +243,7 @@ class Place:
     def _state(self, world: World) -> dict[str, Any]:
         world.run_ids[:] = [str(row["run_id"]) for row in world.rows(_LAST_RUN)]
         state: dict[str, Any] = dict(content(world))
-        for name, query in _KNOWN.items():
+        for name, query in KNOWN.items():
             state[name] = sorted(str(row) for row in world.rows(query))
         days = world.archive.days(world.channel.key)
         rows = world.archive.read(world.channel.key, days).select("day", "row_key", "payload")

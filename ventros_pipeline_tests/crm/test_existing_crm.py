@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from alembic import command
+from sqlalchemy import Engine, StaticPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from ventros_pipeline.archive import Archive
@@ -23,7 +24,9 @@ from ventros_pipeline.crm.erasure import find_person, find_project, forget
 from ventros_pipeline.crm.migrate import migrate, status
 from ventros_pipeline.crm.removing import RemovalError
 from ventros_pipeline.crm.sql import read_sql, sql_dir
+from ventros_pipeline.crm.tenants import of_all_projects, of_project
 from ventros_pipeline.crm.undo import undo_run
+from ventros_pipeline.media_store import MediaStore
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline.waha.courtesy import Limits
 from ventros_pipeline_tests.conftest import fresh_database
@@ -55,7 +58,9 @@ _SECURITY = """
         relrowsecurity, relacl) FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT format('%s %s %s %s', polrelid::regclass, polname, polroles::regrole[],
-        pg_get_expr(polqual, polrelid)) FROM pg_policy
+        pg_get_expr(polqual, polrelid))
+    FROM pg_policy INNER JOIN pg_class ON pg_class.oid = polrelid
+    WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT rolname FROM pg_roles"""
 
@@ -131,6 +136,38 @@ def test_migrating_it_adds_history_sync_and_touches_nothing_else(owner: Engine) 
     assert (catalog(owner), security(owner)) == before
     assert catalog(owner, "history_sync")["columns"]
     assert migrate(owner) == []
+
+
+def test_what_was_remembered_before_tenants_were_kept_apart_is_each_ones_own(
+    owner: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0022"))
+        migrate(owner)
+    root = connect(owner.url.set(username="postgres"))
+    with root.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        [(project, channel)] = connection.exec_driver_sql(
+            "WITH known AS ("
+            " INSERT INTO history_sync.message_keys VALUES (gen_random_uuid(), gen_random_uuid(),"
+            " 'A', gen_random_uuid(), gen_random_uuid(), 'true_a@c.us_A', 'a@c.us', '2026-06-02',"
+            " 1, true, true, DEFAULT, now(), NULL, gen_random_uuid(), NULL, NULL, now())"
+            " RETURNING *), person AS ("
+            " INSERT INTO history_sync.people (contact_id, project_id)"
+            " SELECT contact_id, gen_random_uuid() FROM known RETURNING project_id), place AS ("
+            " INSERT INTO history_sync.places (message_id, day, waha_id, seen_at)"
+            " SELECT message_id, day, waha_id, read_at FROM known)"
+            " SELECT project_id, channel_id FROM person, known"
+        ).all()
+    root.dispose()
+    assert [file.name for file in migrate(owner)] == ["0023_tenants.sql"]
+    with of_project(owner, project).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM history_sync.people")) == 1
+    with of_project(owner, uuid4()).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM history_sync.people")) == 0
+    with of_all_projects(owner).connect() as connection:
+        assert connection.scalar(text("SELECT channel_id FROM history_sync.places")) == channel
 
 
 def serve(world: World, folder: Path) -> ReplayServer:
@@ -314,9 +351,43 @@ def test_the_importer_may_neither_undo_nor_erase_and_the_owner_may(
         with pytest.raises(RemovalError, match=r"nothing was changed; set VENTROS_DATABASE_URL"):
             refused()
     assert world.value("SELECT count(*) FROM messages") == 1
-    assert world.value("SELECT count(*) FROM history_sync.erased") == 0
+    told = World(of_all_projects(owner), world.home, world.channel)
+    assert told.value("SELECT count(*) FROM history_sync.erased") == 0
     assert undo_run(owner, run_id).removed["messages"] == 1
     assert forget(owner, world.archive, person)["archive_rows"] == 1
+    assert told.value("SELECT count(*) FROM history_sync.erased") > 0
+    # Its security binds the owner, too, who said of no project that it is served.
+    assert (
+        World(owner, world.home, world.channel).value("SELECT 1 FROM history_sync.erased") is None
+    )
+
+
+def test_a_file_that_another_tenant_has_too_stays_when_one_has_a_person_erased(
+    world: World, owner: Engine, tmp_path: Path
+) -> None:
+    server = serve(world, write_account(tmp_path / "account", [(ANA, message(ANA, "A", MORNING))]))
+    world.import_days()
+    server.stop()
+    store = MediaStore(world.archive.store)
+    shared = store.put(b"a picture")
+    root = connect(owner.url.set(username="postgres"))
+    try:
+        with root.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            media = "INSERT INTO history_sync.media (message_id, channel_id, state, sha256) VALUES"
+            ours = connection.exec_driver_sql("SELECT id FROM public.messages").scalar_one()
+            connection.exec_driver_sql(
+                f"{media} (%s, %s, 'stored', %s)", (ours, world.channel.id, shared)
+            )
+            # Of a channel of another project; what else it has does not matter here.
+            connection.exec_driver_sql(
+                f"{media} (%s, %s, 'stored', %s)", (uuid4(), uuid4(), shared)
+            )
+        person = find_person(owner, find_project(owner, None), "+5511980000001")
+        assert "media_files" not in forget(owner, world.archive, person)
+    finally:
+        root.dispose()
+    assert world.archive.store.size(store.name(shared)) is not None
 
 
 _VERBS = {
@@ -395,6 +466,15 @@ def test_the_doctor_minds_the_clock_and_the_disk(
     monkeypatch.setattr(doctor, "CLOCK_SECONDS", -1.0)
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
     assert complaints(owner, tmp_path).keys() == {"clocks_differ", "archive_disk_is_full"}
+
+
+def test_the_doctor_tells_of_sessions_that_are_not_ones_own(owner: Engine, tmp_path: Path) -> None:
+    migrate(owner)
+    assert not complaints(owner, tmp_path)
+    # All connections are one session of the server, as behind a pooler in transaction mode.
+    mixed = create_engine(owner.url, poolclass=StaticPool)
+    assert complaints(mixed, tmp_path).keys() == {"pooled_by_transaction"}
+    mixed.dispose()
 
 
 def test_the_doctor_names_an_index_that_many_sessions_lack(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -19,7 +20,14 @@ from sqlalchemy import Engine, text
 
 from ventros_pipeline.crm import sql
 from ventros_pipeline.crm.database import connect, libpq_url
-from ventros_pipeline.crm.migrate import LOCK_KEY, MigrationError, migrate, status
+from ventros_pipeline.crm.migrate import (
+    LOCK_KEY,
+    MigrationError,
+    go_back,
+    migrate,
+    status,
+    steps_back,
+)
 from ventros_pipeline_tests.crm.catalog import catalog
 
 FILES = [file.name for file in sql.migrations()]
@@ -248,6 +256,32 @@ def test_migrating_reads_no_alembic_ini_and_leaves_logging_alone(
     migrate(empty_engine)
     assert (logging.getLogger().handlers, logging.getLogger().level) == before
     assert not logger.disabled
+
+
+def test_every_file_can_be_taken_back_to_the_very_schema_before_it(empty_engine: Engine) -> None:
+    """And forward again: only the order of columns may differ then."""
+    before = {}
+    for file in sql.migrations():
+        migrate(empty_engine, to=file.revision)
+        before[file.revision] = catalog(empty_engine), catalog(empty_engine, "history_sync")
+    revisions = list(before)
+    for previous, revision in reversed(list(itertools.pairwise(revisions))):
+        [step] = steps_back(empty_engine, previous)
+        assert step.loses.startswith("Loses"), step.name
+        assert go_back(empty_engine, previous) == [step.name]
+        found = catalog(empty_engine), catalog(empty_engine, "history_sync")
+        assert found == before[previous], f"{revision} leaves something"
+    assert status(empty_engine).current == "0001"
+    with pytest.raises(MigrationError, match="no revision 0000"):
+        steps_back(empty_engine, "0000")
+    assert [file.name for file in migrate(empty_engine)] == FILES[1:]
+    found = catalog(empty_engine, "history_sync")
+    wanted = before[revisions[-1]][1]
+    for part in ("constraints", "indexes", "functions"):
+        assert found[part] == wanted[part]
+    assert {re.sub(r" \d+:", ":", line) for line in found["columns"]} == {
+        re.sub(r" \d+:", ":", line) for line in wanted["columns"]
+    }
 
 
 def test_an_installed_wheel_migrates_without_a_checkout(

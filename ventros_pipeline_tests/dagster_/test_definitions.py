@@ -36,6 +36,7 @@ CHECKS = [
     "no_message_twice_by_key",
     "no_message_twice_by_person",
     "no_orphan_message",
+    "one_tenant",
     "original_times_kept",
 ]
 LOAD = """

@@ -24,9 +24,11 @@ NOTHING = {
     "hints": 0,
     "api_calls": 0,
     "changes": 0,
+    "loads": 0,
     "quarantine": 0,
     "archive_days": 0,
     "archive_bytes": 0,
+    "archive_files_joined": 0,
     "runs": 0,
 }
 
@@ -101,6 +103,47 @@ def test_a_run_can_be_undone_for_a_while_and_says_when_it_no_longer_can(house: H
         undo_run(house.engine, str(run_id))
 
 
+def test_loads_that_changed_nothing_go_when_the_day_was_loaded_again(house: House) -> None:
+    """By what they changed, how old they are, and whether an import made them."""
+    channel = house.channels[0].id
+    imported = str(uuid4())
+    house.execute(
+        "INSERT INTO history_sync.imports (import_id, channel_id, run_group, strategy, partial, "
+        "status) VALUES (:import, :channel, 'g', 'full', false, 'completed')",
+        channel=channel,
+        **{"import": imported},
+    )
+    loads = (
+        ("idle", 100, 0, None),
+        ("changed", 99, 1, None),
+        ("imported", 98, 0, imported),
+        ("young", 80, 0, None),
+        ("last", 79, 0, None),
+    )
+    runs = {}
+    for name, age, inserted, import_id in loads:
+        runs[name] = str(uuid4())
+        house.execute(
+            "WITH moment AS (SELECT now() - make_interval(days => :age) AS at), run AS ("
+            "INSERT INTO history_sync.runs (run_id, channel_id, from_day, to_day, status, "
+            "import_id, started_at, ended_at) SELECT :run, :channel, '2026-06-02', '2026-06-02', "
+            "'completed', CAST(:import AS uuid), at, at FROM moment) "
+            "INSERT INTO history_sync.balance (run_id, channel_id, day, seen, inserted, loaded_at) "
+            "SELECT :run, :channel, '2026-06-02', 1, :inserted, at FROM moment",
+            run=runs[name],
+            channel=channel,
+            **{"import": import_id, "age": age, "inserted": inserted},
+        )
+    assert clean(house) == {**NOTHING, "loads": 1}
+    for table in ("balance", "runs"):
+        left = {
+            str(row["id"]) for row in house.rows(f"SELECT run_id AS id FROM history_sync.{table}")
+        }
+        assert left == {run for name, run in runs.items() if name != "idle"}, table
+    assert clean(house, later=True)["loads"] == 1
+    assert clean(house, later=True)["loads"] == 0
+
+
 def test_quarantine_is_kept_for_ever_unless_somebody_says_otherwise(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +203,7 @@ def days(house: House, tmp_path: Path) -> list[int]:
 def test_the_archive_is_kept_for_ever_unless_somebody_says_otherwise(
     archived: House, tmp_path: Path
 ) -> None:
-    assert clean(archived) == NOTHING
+    assert clean(archived) == {**NOTHING, "archive_files_joined": 2}
     assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
@@ -171,7 +214,12 @@ def test_only_old_settled_days_that_nothing_waits_for_leave_the_archive(
     keep_days((today - date(2026, 6, 3)).days)
     # The first day of the calendar stays: it also holds what has no trustworthy time.
     sizes = archived_size(archived, tmp_path, 2)
-    assert clean(archived) == {**NOTHING, "archive_days": 1, "archive_bytes": sizes}
+    assert clean(archived) == {
+        **NOTHING,
+        "archive_days": 1,
+        "archive_bytes": sizes,
+        "archive_files_joined": 1,
+    }
     assert days(archived, tmp_path) == [1, 3, 4, 5, 6]
     keep_days(31)
     assert clean(archived)["archive_days"] == 1
@@ -188,6 +236,21 @@ def test_a_day_that_left_the_archive_is_still_in_the_crm_and_can_be_read_again(
     assert archived.materialize((0, "2026-06-02"), (0, "2026-06-03")).success
     assert archived.rows("SELECT id, xmin::text FROM messages ORDER BY id") == before
     assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_settled_days_of_a_month_long_over_lie_together_and_load_as_before(
+    archived: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LaterPipeline, "now", lambda _: datetime(2026, 8, 2, tzinfo=UTC))
+    before = archived.rows("SELECT id, xmin::text FROM messages ORDER BY id")
+    assert clean(archived) == {**NOTHING, "archive_files_joined": 2}
+    folder = tmp_path / "home" / "archive" / archived.channels[0].key / "2026"
+    # The first day of the calendar, and the days that still grow.
+    apart = ["2026-06-01", "2026-06-05", "2026-06-06"]
+    assert sorted(file.stem for file in folder.iterdir()) == ["2026-06", *apart]
+    assert days(archived, tmp_path) == [1, 2, 3, 4, 5, 6]
+    assert archived.materialize((0, "2026-06-01"), (0, "2026-06-06")).success
+    assert archived.rows("SELECT id, xmin::text FROM messages ORDER BY id") == before
 
 
 def archived_size(house: House, tmp_path: Path, day: int) -> int:

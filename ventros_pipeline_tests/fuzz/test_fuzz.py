@@ -53,7 +53,7 @@ def test_a_page_of_a_hundred_megabytes_is_cut_and_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [b"9" * 100_000, b"1e999999", b"-" + b"9" * 400, b"0." + b"1" * 100_000]
+    "number", [b"9" * 1_000_000, b"1e999999", b"-" + b"9" * 400, b"0." + b"1" * 100_000]
 )
 def test_a_number_of_any_length_costs_its_row_at_most(number: bytes) -> None:
     row = b'{"id":"false_5511980000001@c.us_3EB0","timestamp":%s,"ack":%s}' % (number, number)

@@ -156,6 +156,8 @@ def test_a_bucket_keeps_lists_and_deletes_as_a_folder_does(s3: S3, tmp_path: Pat
         store.examine()
         store.tidy("a")
         listed = (store.sizes("a"), store.sizes(""), store.sizes("none"))
+        ends = [store.tail("a/2026/x", most) for most in (2, 99)] + [store.tail("none", 2)]
+        assert ends == [b"ws", b"news", None]
         found = (store.get("a/2026/x"), store.get("ab/y"), store.get("a/none"), store.size("none"))
         store.delete("a/2026/x")
         store.delete("a/2026/x")

@@ -335,7 +335,7 @@ def kept_text(crm: Crm) -> str:
     )
     lines = (f"SELECT CAST(t AS text) AS row FROM {table['name']} AS t" for table in tables)
     rows = [row["row"] for row in crm.query(" UNION ALL ".join(lines))]
-    frames = crm.archive.files.values()
+    frames = [pl.read_parquet(file) for file in crm.archive.store.files.values()]  # type: ignore[attr-defined]
     payloads = [payload.decode() for frame in frames for payload in frame["payload"]]
     return "\n".join([*rows, *payloads, *(str(frame["row_key"].to_list()) for frame in frames)])
 

@@ -214,7 +214,6 @@ def test_a_row_that_says_something_else_than_its_key_is_found(
         "session_id = NULL",
         "agent_id = gen_random_uuid()",
         "agent_id = NULL",
-        "tenant_id = 'somebody-else'",
         "session_id = (SELECT session_id FROM messages WHERE channel_message_id LIKE '%@g.us%')",
     ],
 )

@@ -9,6 +9,8 @@ import httpcore
 import httpx
 import pytest
 
+from ventros_pipeline.waha.client import WahaClient, WahaServer
+from ventros_pipeline.waha.errors import WahaConfigurationError, WahaTransientError
 from ventros_pipeline.waha.guard import (
     FetchError,
     GuardedTransport,
@@ -17,6 +19,7 @@ from ventros_pipeline.waha.guard import (
     guarded_client,
     is_public,
     resolve,
+    server_transport,
 )
 from ventros_pipeline.waha.sockets import within
 
@@ -463,3 +466,81 @@ def test_public_addresses_are_public(address: str) -> None:
 @pytest.mark.parametrize("address", ["", "8.8.8.8%eth0", "8.8.8", "localhost", "::ffff:8.8.8.8%1"])
 def test_what_is_no_plain_address_is_not_public(address: str) -> None:
     assert not is_public(address)
+
+
+# -- the address of a channel, which whoever edits it in the CRM has chosen ------------------------
+
+
+class Unreachable(httpcore.NetworkBackend):
+    """Notes what would have been connected to."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.NetworkStream:
+        self.tried.append(host)
+        raise httpcore.ConnectError("nobody is there")
+
+
+@pytest.mark.parametrize(
+    ("host", "answers"),
+    [
+        ("169.254.169.254", []),
+        ("[::ffff:169.254.169.254]", []),
+        ("[64:ff9b::a9fe:a9fe]", []),
+        ("[fe80::1]", []),
+        ("[fd00:ec2::254]", []),
+        ("100.100.100.200", []),
+        ("168.63.129.16", []),
+        ("waha.example.com", ["169.254.170.2"]),
+        ("waha.example.com", ["10.0.0.5", "169.254.169.254"]),
+    ],
+)
+def test_a_channel_that_points_to_a_clouds_own_service_is_refused_before_a_socket_is_opened(
+    host: str, answers: list[str]
+) -> None:
+    nobody = Unreachable()
+    transport = server_transport(lambda *_: answers, nobody)
+    with (
+        WahaClient(WahaServer(f"http://{host}", "default", SECRET), transport=transport) as client,
+        pytest.raises(WahaConfigurationError, match="nothing was sent") as refused,
+    ):
+        client.probe()
+    assert nobody.tried == []
+    assert SECRET not in str(refused.value)
+
+
+def test_a_waha_in_the_companys_own_network_is_reached_by_the_address_that_was_judged() -> None:
+    nobody = Unreachable()
+    transport = server_transport(lambda *_: ["10.0.0.5"], nobody)
+    server = WahaServer("http://waha:3000", "default", SECRET, attempts=1)
+    with (
+        WahaClient(server, transport=transport) as client,
+        pytest.raises(WahaTransientError),
+    ):
+        client.probe()
+    assert nobody.tried == ["10.0.0.5"]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_allowed"),
+    [
+        ("http://waha:3000", True),
+        ("https://WAHA.example.com/path", True),
+        ("https://waha.example.com:8443", True),
+        ("http://waha:5432", False),
+        ("http://waha", False),
+        ("http://postgres:5432", False),
+        ("http://waha:3000@evil.example.com", False),
+        ("https://waha.example.com.evil.example.com", False),
+    ],
+)
+def test_channels_name_no_other_servers_than_those_that_are_listed(
+    url: str, is_allowed: bool
+) -> None:
+    server = WahaServer(url, "default", hosts=frozenset({"waha:3000", "waha.example.com"}))
+    if is_allowed:
+        WahaClient(server).close()
+        return
+    with pytest.raises(WahaConfigurationError, match="VENTROS_WAHA_HOSTS"):
+        WahaClient(server)

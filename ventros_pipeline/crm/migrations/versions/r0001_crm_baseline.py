@@ -1,6 +1,6 @@
 """The CRM's tables, only where there is no CRM."""
 
-from ventros_pipeline.crm.migrate import crm_exists, refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import crm_exists, refuse_back, run_file
 
 revision = "0001"
 down_revision = None
@@ -11,4 +11,4 @@ def upgrade() -> None:
     run_file("0001_crm_baseline.sql", skip_if=crm_exists)
 
 
-downgrade = refuse_downgrade
+downgrade = refuse_back

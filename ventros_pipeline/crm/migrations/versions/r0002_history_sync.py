@@ -1,6 +1,6 @@
 """The pipeline's own schema."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0002"
 down_revision = "0001"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0002_history_sync.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0002_history_sync.sql")

@@ -1,6 +1,6 @@
 """Slots and pace of WAHA servers, shared by all processes."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0003"
 down_revision = "0002"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0003_courtesy.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0003_courtesy.sql")

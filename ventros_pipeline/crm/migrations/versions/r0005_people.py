@@ -1,6 +1,6 @@
 """Merges of people, and their reversal."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0005"
 down_revision = "0004"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0005_people.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0005_people.sql")

@@ -1,6 +1,6 @@
 """Imports as one thing each, and the runs that belong to them."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0008"
 down_revision = "0007"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0008_lifecycle.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0008_lifecycle.sql")

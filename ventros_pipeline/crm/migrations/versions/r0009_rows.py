@@ -1,6 +1,6 @@
 """Who stands in a group, and the agents of imported sessions."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0009"
 down_revision = "0008"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0009_rows.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0009_rows.sql")

@@ -1,6 +1,6 @@
 """Plans of imports, how far each day is known, hints of what has changed."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0010"
 down_revision = "0009"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0010_sync.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0010_sync.sql")

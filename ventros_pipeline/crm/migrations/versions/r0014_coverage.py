@@ -1,6 +1,6 @@
 """When days are looked at again."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0014"
 down_revision = "0012"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0014_coverage.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0014_coverage.sql")

@@ -1,6 +1,6 @@
 """Where messages and sessions stand in time."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0016"
 down_revision = "0015"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0016_spans.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0016_spans.sql")

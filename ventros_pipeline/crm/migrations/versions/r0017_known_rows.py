@@ -1,6 +1,6 @@
 """What the next load need not look for again."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0017"
 down_revision = "0016"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0017_known_rows.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0017_known_rows.sql")

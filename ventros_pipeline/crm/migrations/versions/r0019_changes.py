@@ -1,6 +1,6 @@
 """What a run changed, so that it can be undone."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0019"
 down_revision = "0017"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0019_changes.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0019_changes.sql")

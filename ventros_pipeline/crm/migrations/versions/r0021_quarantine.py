@@ -1,6 +1,6 @@
 """What became of rows in quarantine."""
 
-from ventros_pipeline.crm.migrate import refuse_downgrade, run_file
+from ventros_pipeline.crm.migrate import run_file, take_back
 
 revision = "0021"
 down_revision = "0020"
@@ -11,4 +11,6 @@ def upgrade() -> None:
     run_file("0021_quarantine.sql")
 
 
-downgrade = refuse_downgrade
+def downgrade() -> None:
+    """Take it back; its file says what that loses."""
+    take_back("0021_quarantine.sql")

@@ -1,0 +1,2 @@
+-- Loses nothing.
+DROP FUNCTION history_sync.waha_id(text);

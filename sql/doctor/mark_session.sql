@@ -1,0 +1,1 @@
+SELECT set_config('ventros.mark', %(mark)s, false)

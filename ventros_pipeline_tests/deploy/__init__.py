@@ -1,0 +1,1 @@
+"""The image, the manifests, and what they promise."""

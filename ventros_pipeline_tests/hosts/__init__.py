@@ -1,0 +1,1 @@
+"""Several hosts on one machine: workers in network namespaces, and what befalls them."""
