@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import warnings
 from collections import Counter
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     asked = parser.parse_args(arguments)
     _demand()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # Ended in order, also by `kill`.
     warnings.simplefilter("ignore")
     os.environ.pop("VENTROS_WAHA_RATE", None)
     before, size = load(), Size(**{name: getattr(asked, name) for name in vars(Size())})
