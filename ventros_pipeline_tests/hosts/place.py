@@ -38,9 +38,12 @@ from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, World, conte
 VENTROS = Path(sys.executable).with_name("ventros")
 DAYS, RUN_DAYS, CHATS = 60, 20, 12
 REDIS_PORT = 6390
-# Connections of Postgres, by who opened them; the harness itself is left out.
+# Connections of Postgres to the CRM and to Dagster's database, the harness's own left out.
 CONNECTIONS = """
-    SELECT count(*) FROM pg_stat_activity
+    SELECT
+        count(*) FILTER (WHERE datname = current_database()),
+        count(*) FILTER (WHERE datname <> current_database())
+    FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND application_name NOT LIKE 'hosts-%%'"""
 
 

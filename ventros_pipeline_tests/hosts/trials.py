@@ -64,7 +64,7 @@ class Outcome:
     Attributes:
         runs: runs by the name of their worker and how they ended.
         attempts: ranges of days by how often they were begun.
-        connections: the most that Postgres had at once.
+        connections: the most that Postgres had at once, of the CRM and of Dagster.
         told: what happened, in order.
     """
 
@@ -73,7 +73,7 @@ class Outcome:
     messages: int = 0
     runs: Counter[tuple[str, str]] = field(default_factory=Counter)
     attempts: Counter[int] = field(default_factory=Counter)
-    connections: int = 0
+    connections: tuple[int, ...] = (0, 0)
     told: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -287,8 +287,9 @@ def _count_connections(trial: Trial, stop: threading.Event) -> None:
     seen = False
     while not stop.wait(0.5):
         with trial.fleet.engine.connect() as connection:
-            now = int(connection.exec_driver_sql(CONNECTIONS).scalar_one())
-            trial.outcome.connections = max(trial.outcome.connections, now)
+            now = tuple(connection.exec_driver_sql(CONNECTIONS).one())
+            if sum(now) > sum(trial.outcome.connections):
+                trial.outcome.connections = now
             if not seen and connection.exec_driver_sql(newer).scalar_one():
                 seen = True
                 trial.tell("the newer version writes")
