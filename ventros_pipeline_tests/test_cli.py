@@ -268,9 +268,15 @@ def test_a_disabled_channel_is_not_imported(ventros: Ventros, channel: str) -> N
 
 
 def test_a_dry_run_says_what_there_is_and_writes_nothing(
-    ventros: Ventros, channel: str, waha: ReplayServer, engine: Engine, tmp_path: Path
+    ventros: Ventros,
+    channel: str,
+    waha: ReplayServer,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waha.stats.reset()
+    monkeypatch.setenv("VENTROS_RUN_DAYS", "31")
     days = ("--since", "2026-06-02", "--until", "2026-07-20", "--dry-run")
     said = ventros("import", channel, *days, "--json")
     assert said.code == 0

@@ -161,7 +161,7 @@ def test_what_was_remembered_before_tenants_were_kept_apart_is_each_ones_own(
             " SELECT project_id, channel_id FROM person, known"
         ).all()
     root.dispose()
-    assert [file.name for file in migrate(owner)] == ["0023_tenants.sql"]
+    assert migrate(owner)[0].name == "0023_tenants.sql"
     with of_project(owner, project).connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM history_sync.people")) == 1
     with of_project(owner, uuid4()).connect() as connection:
