@@ -27,7 +27,8 @@ CHART: dict[str, str] = {
     "": "global generatePostgresqlPasswordSecret telemetry dagsterWebserver dagsterDaemon "
     "dagster-user-deployments runLauncher postgresql rabbitmq redis flower retention pythonLogs "
     "computeLogManager scheduler ingress migrate busybox serviceAccount additionalInstanceConfig "
-    "generateCeleryConfigSecret imagePullSecrets nameOverride fullnameOverride rbacEnabled",
+    "generateCeleryConfigSecret imagePullSecrets nameOverride fullnameOverride rbacEnabled "
+    "extraManifests",
     "global": "postgresqlSecretName dagsterHome serviceAccountName celeryConfigSecretName",
     "telemetry": "enabled",
     "dagsterWebserver": "replicaCount image nameOverride pathPrefix service workspace env "
@@ -194,6 +195,16 @@ def test_dagster_takes_the_launcher_that_the_values_describe() -> None:
     }
     taken = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), config)
     assert taken.success, json.dumps([error.message for error in taken.errors or []])
+
+
+def test_the_api_in_the_cluster_is_the_image_that_everything_else_is() -> None:
+    values = loaded("values.yaml")
+    deployment, service = values["extraManifests"]
+    [api] = deployment["spec"]["template"]["spec"]["containers"]
+    image = values["dagsterWebserver"]["image"]
+    assert api["image"] == f"{image['repository']}:{image['tag']}"
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+    assert service["spec"]["ports"][0]["targetPort"] == api["ports"][0]["containerPort"]
 
 
 def test_the_chart_limits_what_dagster_yaml_limits() -> None:
