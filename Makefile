@@ -15,6 +15,8 @@ WORKERS ?= 3
 DIST := --dist loadfile --no-loadscope-reorder
 # Options of `python -m benchmarks.speed`.
 BENCH ?=
+# Options of `python -m ventros_pipeline_tests.crashes`.
+CRASH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test coverage prove fuzz crash hosts image-test soak browser lint format docs lock audit sbom bench clean
@@ -58,7 +60,7 @@ prove: $(READY)  ## 2,000 random programs of reading, learning, crashing, mergin
 		ventros_pipeline_tests/import_/test_programs.py
 
 crash: $(READY)  ## kill and fail an import at every step; half an hour, writes docs/crashes.md
-	$(BIN)/python -m ventros_pipeline_tests.crashes
+	$(BIN)/python -m ventros_pipeline_tests.crashes --write $(CRASH)
 
 hosts: $(READY) $(SEVERAL)  ## a fleet on hosts that die, are cut off and upgraded; as root, with redis-server
 	$(BIN)/python -m ventros_pipeline_tests.hosts

@@ -1,6 +1,6 @@
 """Carry out all trials, or a share of them, and write the table.
 
-    python -m ventros_pipeline_tests.crashes [--kills 100] [--incidents 40]
+    python -m ventros_pipeline_tests.crashes [--kills 200] [--incidents 40] [--write]
 
 Exit 1 where an import did not end as one without incident does.
 """
@@ -28,7 +28,8 @@ state, and every proof. A step is anything that changes something or asks somebo
 block of a COPY, a commit, a file written or renamed, a request to WAHA, an event of Dagster.
 Each is met before it and after it, where it comes first and where it comes last.
 
-{trials:,} trials at {steps} different steps; {bad} ended otherwise.
+{trials:,} trials at {steps} different steps, {kills} of them kills, spread over the {all:,} that there
+are; {bad} ended otherwise.
 """
 
 
@@ -37,17 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ventros_pipeline_tests.crashes")
     parser.add_argument("--kills", type=int, help="only so many kills")
     parser.add_argument("--incidents", type=int, help="only so many other incidents")
+    parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     asked = parser.parse_args(arguments)
     small_disks = disks.can_mount()
     with place(small_disks=small_disks) as here:
-        trials = [
-            *_some(list(plan.kills(here)), asked.kills),
-            *_some(list(plan.incidents(here)), asked.incidents),
-            *(plan.full_disks(here) if small_disks else ()),
-        ]
+        kills, incidents = list(plan.kills(here)), list(plan.incidents(here))
+        full_disks = list(plan.full_disks(here)) if small_disks else []
+        trials = [*_some(kills, asked.kills), *_some(incidents, asked.incidents), *full_disks]
         outcomes = [_told(here.carry_out(trial)) for trial in trials]
-    if asked.kills is None and asked.incidents is None:
-        TABLE.write_text(table(outcomes), encoding="utf-8")
+    if asked.write:
+        every = len(kills) + len(incidents) + len(full_disks)
+        TABLE.write_text(table(outcomes, every), encoding="utf-8")
     bad = [outcome for outcome in outcomes if outcome.problems]
     print(f"{len(outcomes)} trials, {len(bad)} ended otherwise")
     return 1 if bad else 0
@@ -68,11 +69,17 @@ def _told(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return the page: a summary, and every step with what was tried there."""
+def table(outcomes: Sequence[Outcome], every: int) -> str:
+    """Return the page: a summary, and every step with what was tried there.
+
+    Args:
+        every: how many trials there are, of which these may be a share.
+    """
     head = _HEAD.format(
         now=datetime.now(UTC),
         trials=len(outcomes),
+        all=every,
+        kills=sum(o.trial.incident == "kill" for o in outcomes),
         steps=len({o.trial.step[0] for o in outcomes}),
         bad=sum(bool(o.problems) for o in outcomes),
     )
