@@ -28,8 +28,8 @@ state, and every proof. A step is anything that changes something or asks somebo
 block of a COPY, a commit, a file written or renamed, a request to WAHA, an event of Dagster.
 Each is met before it and after it, where it comes first and where it comes last.
 
-{trials:,} trials at {steps} different steps, {kills} of them kills, spread over the {all:,} that there
-are; {bad} ended otherwise.
+{trials:,} trials at {steps} different steps, {kills} of them kills; there are {all:,} in all, and a
+share is spread over them evenly. {bad} ended otherwise.
 """
 
 
