@@ -99,7 +99,8 @@ class Channel:
         return self._from_environment(variable, "webhook key") if variable else None
 
     def _from_environment(self, variable: str, what: str) -> str:
-        refuse_other_variables(variable, self.tenant_id, is_shared=self.is_shared)
+        refuse_other_variables(variable)
+        refuse_variables_of_others(variable, self.tenant_id, is_shared=self.is_shared)
         found = secret_of(variable)
         if found is None:
             raise ChannelError(
@@ -110,22 +111,26 @@ class Channel:
         return found
 
 
-def refuse_other_variables(variable: str, tenant_id: str, *, is_shared: bool) -> None:
-    """Refuse a variable that a tenant's channel may not name for a key: `ChannelError`.
+def refuse_other_variables(variable: str) -> None:
+    """Refuse a variable whose name does not say that it is WAHA's: `ChannelError`.
 
     Whoever may edit a channel in the CRM names the variable and the address that its value is sent
-    to: any other secret of this process, and the key of another tenant, could be sent to a server
-    of theirs.
-
-    Args:
-        is_shared: whether other projects name variables, too; then somebody has to say whose each
-            one is.
+    to: any other secret of this process could be sent to a server of theirs.
     """
     if "WAHA" not in variable.upper():
         raise ChannelError(
             f"a channel's key may only be in a variable whose name holds WAHA, such as WAHA_KEY; "
             f"{variable} does not"
         )
+
+
+def refuse_variables_of_others(variable: str, tenant_id: str, *, is_shared: bool) -> None:
+    """Refuse a variable that may hold the key of another tenant: `ChannelError`.
+
+    Args:
+        is_shared: whether other projects name variables, too; then somebody has to say whose each
+            one is.
+    """
     allowed = get_settings().key_variables
     if allowed is None and is_shared:
         raise ChannelError(
@@ -217,10 +222,12 @@ def add_channel(
     if not re.match(r"^https?://[^\s/]+", base_url):
         # It may hold a password, and is not repeated.
         raise ChannelError("the address of WAHA is not one like https://waha.example.com")
+    if api_key_env:
+        refuse_other_variables(api_key_env)
     with engine.begin() as connection:
         owner = _project(connection, project)
         if api_key_env:
-            refuse_other_variables(
+            refuse_variables_of_others(
                 api_key_env,
                 owner["tenant_id"],
                 is_shared=connection.exec_driver_sql(
