@@ -31,16 +31,30 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _numbers = count(1)
 
 
-# Folders whose files take minutes come first, so that no worker ends with one of them.
-LONGEST_FIRST = ("ui", "import_", "dagster_", "engines", "crm", "api")
+# What takes minutes comes first, a folder or a file, so that no worker ends with it.
+LONGEST_FIRST = (
+    *(
+        "test_pages",
+        "test_programs",
+        "test_daemon",
+        "test_crashes",
+        "test_soak",
+        "test_leaks",
+        "ui",
+    ),
+    *("import_", "dagster_", "engines", "crm", "api"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a folder the order stays."""
 
     def place(item: pytest.Item) -> int:
-        folder = item.path.parent.name
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        names = (item.path.stem, item.path.parent.name)
+        return next(
+            (LONGEST_FIRST.index(name) for name in names if name in LONGEST_FIRST),
+            len(LONGEST_FIRST),
+        )
 
     items.sort(key=place)
 

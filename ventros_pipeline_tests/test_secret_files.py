@@ -47,9 +47,9 @@ def test_wahas_keys_may_stand_in_files_and_are_read_anew(
 ) -> None:
     file = tmp_path / "key"
     file.write_text("the first\n")
-    for name in ("WAHA_KEY_FILE", "WAHA_HMAC_FILE"):
-        monkeypatch.setenv(name, str(file))
-    channel = channel_with({"api_key_env": "WAHA_KEY", "hmac_key_env": "WAHA_HMAC"})
+    for name in ("WAHA_OF_FILE", "WAHA_HMAC_OF_FILE"):
+        monkeypatch.setenv(f"{name}_FILE", str(file))
+    channel = channel_with({"api_key_env": "WAHA_OF_FILE", "hmac_key_env": "WAHA_HMAC_OF_FILE"})
     assert channel.api_key() == channel.webhook_key() == "the first"
     file.write_text("the second\n")
     assert channel.api_key() == "the second"

@@ -59,7 +59,7 @@ def test_one_day_alone_refreshes_the_directory_and_proves_itself(house: House) -
     directory = dg.AssetKey("channel_directory")
     assert house.instance.get_materialized_partitions(directory) == {house.channels[0].key}
     found = evaluations(result)
-    assert len(found) == 6
+    assert len(found) == 7
     assert all(found.values())
 
 
