@@ -7,12 +7,12 @@ befalls them (`trials.py`).
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -34,6 +34,7 @@ from ventros_pipeline_tests.conftest import FAST, in_database, statement
 from ventros_pipeline_tests.crashes.trials import KNOWN
 from ventros_pipeline_tests.hosts.network import MIDDLE, NETWORK
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, World, content
+from ventros_pipeline_tests.served import wait_for
 
 VENTROS = Path(sys.executable).with_name("ventros")
 DAYS, RUN_DAYS, CHATS = 60, 20, 12
@@ -222,14 +223,21 @@ def _channel(engine: Any, number: int, url: str) -> None:
     lifecycle.enable(engine, get_channel(engine, added.key))
 
 
+def _listens(process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "redis-server has ended; its log says why"
+    with suppress(OSError), socket.create_connection((MIDDLE, REDIS_PORT), timeout=1):
+        return True
+    return False
+
+
 @contextmanager
 def _redis(folder: Path) -> Iterator[None]:
     options = ["--bind", MIDDLE, "--port", str(REDIS_PORT), "--save", "", "--dir", str(folder)]
     options += ["--protected-mode", "no"]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(["redis-server", *options], stdout=log, stderr=log)
-    time.sleep(0.5)
     try:
+        wait_for("Redis", lambda: _listens(process) or None)
         yield
     finally:
         process.terminate()
