@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,6 +40,7 @@ from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.settings import Settings, get_settings
+from ventros_pipeline.waha.courtesy import Limits as Courtesy
 
 # The small fleet, in which channels wait for turns, for places and for cores.
 SMALL = {"channels": 6, "servers": 2, "messages": 4000, "chats": 20, "days": 62}
@@ -90,11 +92,11 @@ class Limits:
 
 @dataclass
 class Server:
-    """Turns at one server: one in every so many seconds, and so many at once."""
+    """Turns at one server: so many a second, those of a quiet second saved, and so many at once."""
 
     rate: float
     at_once: int
-    next_turn: float = 0.0
+    next_turn: float = -inf
     ends: list[float] = field(default_factory=list)
 
     def ask(self, now: float, latency: float) -> float:
@@ -102,7 +104,8 @@ class Server:
         begins = max(now, self.next_turn)
         if len(self.ends) >= self.at_once:
             begins = max(begins, heapq.heappop(self.ends))
-        self.next_turn = begins + 1 / self.rate
+        pace = Courtesy(rate=self.rate)
+        self.next_turn = max(self.next_turn, begins - pace.saved) + pace.spacing
         heapq.heappush(self.ends, begins + latency)
         return begins + latency
 

@@ -204,17 +204,18 @@ LIMITS = FleetLimits(rate=8, at_once=2, latency=0.05, places=4, places_of_server
 @pytest.mark.parametrize(
     ("plans", "servers", "seconds"),
     [
-        # One after the other: an answer takes less than a turn, so turns are what is waited for.
-        ([[Cost(81, 0, 0)]], 1, 80 / 8 + 0.05),
+        # One after the other: an answer takes less than a turn, so turns are what is waited for,
+        # after the eight of a quiet second.
+        ([[Cost(81, 0, 0)]], 1, 73 / 8 + 0.05),
         # Two channels share a server's turns, and do not share those of two servers.
-        ([[Cost(40, 0, 0)], [Cost(41, 0, 0)]], 1, 80 / 8 + 0.05),
-        ([[Cost(81, 0, 0)], [Cost(81, 0, 0)]], 2, 80 / 8 + 0.05),
+        ([[Cost(40, 0, 0)], [Cost(41, 0, 0)]], 1, 73 / 8 + 0.05),
+        ([[Cost(81, 0, 0)], [Cost(81, 0, 0)]], 2, 73 / 8 + 0.05),
         # One core loads one range at a time, and a channel has one run at a time.
         ([[Cost(1, 0, 10)], [Cost(1, 0, 10)]], 2, 20.05),
         ([[Cost(1, 0, 0, 10), Cost(1, 0, 0, 10)]], 1, 20.1),
         # Four places: the fifth channel waits, and of one server only two go at once.
         ([[Cost(1, 0, 0, 10)]] * 5, 5, 20.1),
-        ([[Cost(1, 0, 0, 10)]] * 4, 1, 20.3),
+        ([[Cost(1, 0, 0, 10)]] * 4, 1, 20.1),
     ],
 )
 def test_a_simulated_fleet_waits_for_turns_places_and_cores(

@@ -117,7 +117,11 @@ class PostgresCourtesy:
             self.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
 
     def _take_token(self, server: str) -> float:
-        values = {"server": server, "spacing": 1 / self.limits.rate}
+        values = {
+            "server": server,
+            "spacing": self.limits.spacing,
+            "saved": self.limits.saved,
+        }
         with self.engine.begin() as connection:
             wait = connection.exec_driver_sql(read_sql("courtesy/take_token.sql"), values).scalar()
         return float(wait or 0)

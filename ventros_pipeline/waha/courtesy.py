@@ -34,7 +34,8 @@ class Limits:
     """What a server is asked to bear.
 
     Attributes:
-        rate: requests begun in a second, evenly spaced: there are no bursts.
+        rate: requests begun in a second. After a pause, those of one second may begin at once: so
+            a small import, or a pass of a schedule, waits for answers alone.
         concurrency: requests at the same time.
         patience: seconds to wait for a turn before giving up.
     """
@@ -46,6 +47,16 @@ class Limits:
     def __post_init__(self) -> None:
         if not (self.rate > 0 and self.concurrency >= 1 and self.patience > 0):
             raise ValueError("rate and patience must be above 0, concurrency at least 1")
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between two requests, on and on."""
+        return 1 / self.rate
+
+    @property
+    def saved(self) -> float:
+        """Seconds of a pause that count as turns not taken: with the turn that is due, a second."""
+        return max(0.0, 1 - self.spacing)
 
 
 class NoTurnError(WahaTransientError):

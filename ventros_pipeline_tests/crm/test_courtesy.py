@@ -106,9 +106,9 @@ def test_two_processes_together_keep_to_the_concurrency_and_the_rate(
     assert [process.exitcode for process in processes] == [0, 0]
     assert len(busy_server.arrivals) == 30
     assert busy_server.peak == 2
-    # However late a request arrives, it cannot arrive before its turn.
+    # However late a request arrives, it cannot arrive before its turn; a second's may come at once.
     for number, arrived in enumerate(busy_server.arrivals, 1):
-        assert number <= 1 + limits.rate * (arrived - began)
+        assert number <= limits.rate * (1 + arrived - began)
 
 
 def test_a_killed_process_gives_its_slot_back(database_url: str, engine: Engine) -> None:
@@ -151,6 +151,22 @@ def test_turns_are_evenly_spaced_and_servers_do_not_wait_for_each_other(engine: 
         with courtesy.turn(server):
             pass
     assert [round(wait, -3) for wait in waits] == [1000, 2000]
+
+
+def test_after_a_pause_the_turns_of_one_second_are_free_and_the_others_spaced(
+    engine: Engine,
+) -> None:
+    waits: list[float] = []
+    limits = Limits(rate=4)
+    courtesy = PostgresCourtesy(engine, limits, sleep=waits.append)
+    began = time.monotonic()
+    for _ in range(40):
+        with courtesy.turn(SERVER):
+            pass
+    passed = time.monotonic() - began
+    assert len(waits) <= 36
+    # The last of forty, had nobody waited: nine seconds after the free ones.
+    assert 9 - passed <= waits[-1] <= 9
 
 
 def test_a_turn_is_given_back_when_its_request_fails(engine: Engine) -> None:
