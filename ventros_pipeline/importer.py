@@ -606,12 +606,13 @@ class Importer:
         """
         if wanted is not None:
             days = wanted["day"].unique().sort().to_list()
-        for day, archived in zip(days, self.archive.each(self.channel.key, days), strict=True):
+        for archived in _gathered(self.archive.each(self.channel.key, days)):
             rows = archived
             self._memory.check()
             if wanted is not None:
-                of_day = wanted.filter(pl.col("day") == day)
-                rows = archived.join(of_day, on="row_key", how="semi", maintain_order="left")
+                rows = archived.join(
+                    wanted, on=["day", "row_key"], how="semi", maintain_order="left"
+                )
             yield from leaving.of(rows).iter_slices(DECODED_ROWS)
 
     def _load(self, window: Window, how: _How) -> Loaded:
@@ -635,12 +636,12 @@ class Importer:
         ledger.end_settling(self.engine, self.channel)
 
     def _window(self, days: Sequence[date], how: _How, memory: loaded.Memory) -> Window:
-        # Read twice, a day at a time: payloads are most of a window, and are never held as a whole.
+        # Read twice, some days at a time: payloads are most of a window, never held as a whole.
         # Nobody who was erased is taken out of the archive between the two.
         with archiving(self.engine, self.channel) as tombstones:
             leaving = _Leaving(tombstones)
             prints, heads = [], []
-            for archived in self.archive.each(self.channel.key, days):
+            for archived in _gathered(self.archive.each(self.channel.key, days)):
                 prints.append(prints_of(archived))
                 heads.append(archived.drop("payload"))
             everything = pl.concat(heads)
@@ -723,7 +724,10 @@ def _kept(payload: bytes, reason: str) -> bytes:
 
 
 def _gathered(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Put parts together until they are worth decoding; the last one may be empty."""
+    """Put parts together until they are worth the work; the last one may be empty.
+
+    A quiet channel's days hold a few rows each: looked at one by one, a year of them cost a second.
+    """
     waiting = [DAY_SCHEMA.to_frame()]
     for part in parts:
         waiting.append(part)
@@ -796,13 +800,15 @@ class _Leaving:
     )
 
     def of(self, archived: pl.DataFrame) -> pl.DataFrame:
-        """Return a day without them; of a row of theirs no version stays."""
+        """Return days without them; of a row of theirs no version stays."""
+        if not self.tombstones:
+            return archived
         cleaned = _without(self.tombstones, archived)
         theirs = cleaned.filter(pl.col("payload").is_null()).select("day", "row_key").unique()
         if theirs.is_empty():
             return cleaned
         self.rows = pl.concat([self.rows, theirs])
-        return cleaned.join(theirs, on="row_key", how="anti", maintain_order="left")
+        return cleaned.join(theirs, on=["day", "row_key"], how="anti", maintain_order="left")
 
 
 def _members(entry: Entry) -> str | None:

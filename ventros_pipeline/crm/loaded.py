@@ -148,7 +148,8 @@ def _by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:
 
 def _ids(column: pl.Series) -> str:
     """Return ids as a Postgres array literal."""
-    return f"{{{','.join(column.drop_nulls().unique().sort())}}}"
+    ids = column.drop_nulls()  # Of nearly every day there are none.
+    return "{}" if ids.is_empty() else f"{{{','.join(ids.unique().sort())}}}"
 
 
 def _bytes(frame: pl.DataFrame) -> bytes:

@@ -48,7 +48,7 @@ PRINTS = pl.Schema(
 
 
 def prints_of(archived: pl.DataFrame) -> pl.DataFrame:
-    """Return `PRINTS`: a line for each row of a day, with a hash of all that is known of it.
+    """Return `PRINTS`: a line for each row of some days, with a hash of all that is known of it.
 
     Args:
         archived: `archive.DAY_SCHEMA`; of one row there may be several versions.
