@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -567,7 +568,7 @@ def test_a_port_that_is_taken_is_said(
 
 
 def test_a_run_is_undone_and_a_person_erased_from_a_terminal(
-    ventros: Ventros, channel: str, engine: Engine
+    ventros: Ventros, channel: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = ("--since", "2026-06-01", "--until", "2026-06-10", "--json")
     run_id = ventros("import", channel, *days).json["run_id"]
@@ -594,7 +595,8 @@ def test_a_run_is_undone_and_a_person_erased_from_a_terminal(
 
     unasked = ventros("forget", "+55 11 98000-0001")
     assert (unasked.code, unasked.out) == (2, "")
-    erased = ventros("forget", "+55 11 98000-0001", "--yes", "--json")
+    monkeypatch.setattr(sys, "stdin", StringIO("+55 11 98000-0001\n"))
+    erased = ventros("forget", "-", "--yes", "--json")
     assert erased.json["counts"]["messages"] == 2
     assert erased.json["addresses"] == ["5511*******01@c.us", "5511******01@c.us"]
     assert "5511980000001" not in erased.out + erased.err

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def forget(
-    phone: Annotated[str, typer.Argument(help="Telephone number, with the country code.")],
+    phone: Annotated[
+        str,
+        typer.Argument(
+            help="Telephone number, with the country code; `-` reads it from standard input, where "
+            "no other user of this machine sees it."
+        ),
+    ],
     project: Annotated[
         str | None, typer.Option(help="Project, by id, name or tenant, where there are several.")
     ] = None,
@@ -38,7 +44,8 @@ def forget(
 
     with open_database(migrated=True) as engine:
         archive = open_archive(read_settings())
-        person = erasure.find_person(engine, erasure.find_project(engine, project), phone)
+        number = _read() if phone == "-" else phone
+        person = erasure.find_person(engine, erasure.find_project(engine, project), number)
         _show(person)
         if not (yes or dry_run):
             _ask()
@@ -59,6 +66,12 @@ def forget(
             list(counts.items()),
         ),
     )
+
+
+def _read() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Telephone number", err=True))
+    return sys.stdin.readline().strip()
 
 
 def _show(person: Person) -> None:
