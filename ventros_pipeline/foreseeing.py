@@ -21,6 +21,7 @@ import polars as pl
 
 from ventros_pipeline.crm.limits import DayRange
 from ventros_pipeline.crm.merging import Foreseen, foresee
+from ventros_pipeline.crm.tombstones import archiving
 from ventros_pipeline.importer import Importer
 from ventros_pipeline.transform import messages
 from ventros_pipeline.transform.identity import Evidence
@@ -29,6 +30,7 @@ from ventros_pipeline.waha.client import WahaClient
 from ventros_pipeline.waha.counting import PROBE, Counter, Sampled
 from ventros_pipeline.waha.directory import Directory, address_of, read_directory
 from ventros_pipeline.waha.envelope import envelope_of
+from ventros_pipeline.waha.erasing import Eraser
 from ventros_pipeline.waha.errors import WahaUnsupportedError
 from ventros_pipeline.waha.ids import AddressKind, kind_of
 from ventros_pipeline.waha.pages import timestamp_of
@@ -388,29 +390,34 @@ def _judged(
     raw: Sequence[bytes], importer: Importer, own: frozenset[str]
 ) -> tuple[messages.Judged, pl.DataFrame, int]:
     """Decode and divide a sample as a load would; also return how many rows cannot be read."""
-    decoded = decode_rows(list(raw), own)
-    envelopes = [envelope_of(row) for row in raw]
-    named = pl.DataFrame(
-        [
-            (n, importer.calendar.day_of(e.timestamp), e.row_key, importer.now)
-            for n, e in enumerate(envelopes)
-        ],
-        schema={
-            "index": pl.Int64,
-            "day": pl.Date,
-            "row_key": pl.String,
-            "read_at": pl.Datetime("us", "UTC"),
-        },
-        orient="row",
+    with archiving(importer.engine, importer.channel) as tombstones:
+        eraser = Eraser(tombstones.covers)
+    cleaned = [(row, eraser.clean(row)) for row in raw]
+    rows = [clean for _, clean in cleaned if clean is not None]
+    decoded = decode_rows(rows, own)
+    named = _named(rows, importer).with_row_index("index")
+    frame = decoded.frame.join(
+        named.cast({"index": pl.Int64}), on="index", how="inner", maintain_order="left"
     )
-    frame = decoded.frame.join(named, on="index", how="inner", maintain_order="left")
     judged = messages.judge(
         frame,
         importer.calendar,
         own_addresses=own,
         allow_groups=importer.channel.allow_groups,
     )
+    theirs = _named([row for row, clean in cleaned if clean is None], importer)
+    judged = messages.leave_out(judged, theirs.select("day", "row_key").unique(), messages.ERASED)
     return judged, frame, len(decoded.rejected)
+
+
+def _named(rows: Sequence[bytes], importer: Importer) -> pl.DataFrame:
+    """Return of each row what the archive would say of it."""
+    envelopes = [envelope_of(row) for row in rows]
+    return pl.DataFrame(
+        [(importer.calendar.day_of(e.timestamp), e.row_key, importer.now) for e in envelopes],
+        schema={"day": pl.Date, "row_key": pl.String, "read_at": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
 
 
 def _left_out(judged: messages.Judged, weight: float) -> dict[str, int]:

@@ -600,5 +600,7 @@ def test_a_run_is_undone_and_a_person_erased_from_a_terminal(
     assert erased.json["counts"]["messages"] == 2
     assert erased.json["addresses"] == ["5511*******01@c.us", "5511******01@c.us"]
     assert "5511980000001" not in erased.out + erased.err
+    foreseen = ventros("import", channel, *days, "--dry-run").json["rows"]
+    assert (foreseen["imported"], foreseen["left_out"]) == (0, {"erased": 2})
     assert ventros("import", channel, *days).json["inserted"] == 0
     assert ventros("forget", "Ana", "--yes").code == 1
