@@ -1,9 +1,13 @@
--- Addresses of the people and groups whose messages stand in these days.
+-- Addresses of the people and groups whose messages stand in these days. Those who are there first
+-- (OFFSET 0): from the addresses on, the planner walked all the years of whoever is not there, and half
+-- of loading a million unchanged messages again went by in it.
 SELECT i.address
-FROM history_sync.identities AS i
-WHERE i.project_id = %(project_id)s AND i.contact_id IN (
-    SELECT k.contact_id
-    FROM history_sync.message_keys AS k
-    WHERE k.channel_id = %(channel_id)s AND k.day = ANY(%(days)s::date[])
-)
+FROM (
+    SELECT DISTINCT contact_id
+    FROM history_sync.message_keys
+    WHERE channel_id = %(channel_id)s AND day = ANY(%(days)s::date[])
+    OFFSET 0
+) AS there
+INNER JOIN history_sync.identities AS i USING (contact_id)
+WHERE i.project_id = %(project_id)s
 ORDER BY i.address
