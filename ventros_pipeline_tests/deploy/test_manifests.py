@@ -1,78 +1,51 @@
 """What is deployed fits together: the image's files, Compose's parts, the chart's values.
 
-The long forms are `make image-test` and `make hosts`. Of the chart only the names that its values
-may have are written down here: its schema is another project's file.
+The long forms are `make image-test` and `make hosts`. What Dagster's chart takes, and makes of it,
+is in `chart.py`; what Kubernetes takes, in the schemas that it publishes.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import dagster as dg
+import kubernetes
+import kubernetes_validate
 import pytest
 import yaml
-from dagster._config import process_config, resolve_to_config_type
+from dagster._config import process_config, resolve_to_config_type, validate_config
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.instance.config import dagster_instance_config_schema
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster_k8s import K8sRunLauncher
+from dagster_k8s.job import construct_dagster_k8s_job
+from pydantic import ValidationError
 
 from ventros_pipeline.serving import LOCATION
 from ventros_pipeline.settings import Settings
+from ventros_pipeline_tests.deploy.chart import (
+    Values,
+    code_context,
+    dagster_yaml,
+    deployment,
+    launcher,
+)
 from ventros_pipeline_tests.deploy.dockerfile import DEPLOY, ROOT, stages
 
-# The names under each part of the values of Dagster's chart, as far as ours go.
-CHART: dict[str, str] = {
-    "": "global generatePostgresqlPasswordSecret telemetry dagsterWebserver dagsterDaemon "
-    "dagster-user-deployments runLauncher postgresql rabbitmq redis flower retention pythonLogs "
-    "computeLogManager scheduler ingress migrate busybox serviceAccount additionalInstanceConfig "
-    "generateCeleryConfigSecret imagePullSecrets nameOverride fullnameOverride rbacEnabled "
-    "extraManifests",
-    "global": "postgresqlSecretName dagsterHome serviceAccountName celeryConfigSecretName",
-    "telemetry": "enabled",
-    "dagsterWebserver": "replicaCount image nameOverride pathPrefix service workspace env "
-    "envConfigMaps envSecrets deploymentLabels labels volumes volumeMounts nodeSelector affinity "
-    "tolerations podSecurityContext securityContext resources readinessProbe livenessProbe "
-    "startupProbe annotations enableReadOnly dbStatementTimeout dbPoolRecycle logLevel",
-    "dagsterWebserver.service": "type port annotations",
-    "dagsterDaemon": "enabled image runCoordinator heartbeatTolerance env envConfigMaps envSecrets "
-    "deploymentLabels labels nodeSelector affinity tolerations podSecurityContext securityContext "
-    "resources livenessProbe readinessProbe startupProbe annotations runMonitoring runRetries "
-    "sensors schedules schedulerName volumeMounts volumes",
-    "dagsterDaemon.runCoordinator": "enabled type config",
-    "dagsterDaemon.runCoordinator.config": "queuedRunCoordinator customRunCoordinator",
-    "dagsterDaemon.runCoordinator.config.queuedRunCoordinator": "maxConcurrentRuns "
-    "tagConcurrencyLimits dequeueIntervalSeconds dequeueNumWorkers dequeueUseThreads",
-    "dagsterDaemon.runMonitoring": "enabled startTimeoutSeconds cancelTimeoutSeconds "
-    "pollIntervalSeconds maxResumeRunAttempts freeSlotsAfterRunEndSeconds",
-    "dagsterDaemon.runRetries": "enabled maxRetries",
-    "dagster-user-deployments": "enabled enableSubchart imagePullSecrets deployments",
-    "dagster-user-deployments.deployments": "name image dagsterApiGrpcArgs codeServerArgs port "
-    "includeConfigInLaunchedRuns env envConfigMaps envSecrets annotations nodeSelector affinity "
-    "tolerations podSecurityContext securityContext resources livenessProbe readinessProbe "
-    "startupProbe labels volumeMounts volumes schedulerName service replicaCount",
-    "runLauncher": "type config",
-    "runLauncher.config": "k8sRunLauncher celeryK8sRunLauncher customRunLauncher",
-    "runLauncher.config.k8sRunLauncher": "image imagePullPolicy jobNamespace loadInclusterConfig "
-    "kubeconfigFile envConfigMaps envSecrets envVars volumeMounts volumes labels "
-    "failPodOnRunFailure resources schedulerName securityContext runK8sConfig",
-    "runLauncher.config.k8sRunLauncher.runK8sConfig": "containerConfig podSpecConfig "
-    "podTemplateSpecMetadata jobSpecConfig jobMetadata",
-    "postgresql": "enabled image postgresqlHost postgresqlUsername postgresqlPassword "
-    "postgresqlDatabase postgresqlParams postgresqlScheme service",
-    "postgresql.service": "port",
-}
+API = DEPLOY / "api.yaml"
+# The oldest and the newest Kubernetes that its makers still mend.
+KUBERNETES = ("1.35", "1.37")
 
 
 def loaded(name: str) -> Any:
     return yaml.safe_load((DEPLOY / name).read_text("utf-8"))
-
-
-def found(values: Any, path: str) -> list[dict[str, Any]]:
-    for part in filter(None, path.split(".")):
-        values = values[part]
-    return cast("list[dict[str, Any]]", values if isinstance(values, list) else [values])
 
 
 # -- the image -----------------------------------------------------------------------------------
@@ -167,44 +140,193 @@ def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
     assert ":5432/" in first["VENTROS_DATABASE_URL"]
 
 
-# -- the chart -----------------------------------------------------------------------------------
+# -- the cluster ---------------------------------------------------------------------------------
 
 
-def test_the_charts_values_have_names_that_the_chart_knows() -> None:
+def spoiled(path: str, value: Any) -> Any:
+    """Return the chart's values with one changed or added."""
+    values = json.loads(json.dumps(loaded("values.yaml")))  # An alias of YAML is the object itself.
+    *way, last = path.split(".")
+    part = values
+    for step in way:
+        part = part[int(step)] if step.isdigit() else part[step]
+    part[last] = value
+    return values
+
+
+def run_of(values: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the Job that Dagster's launcher makes of a run."""
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+    [server] = values["dagster-user-deployments"]["deployments"]
+    image = f"{server['image']['repository']}:{server['image']['tag']}"
+    pointer = ModuleCodePointer("ventros_pipeline.definitions", "defs", None)
+    repository = RepositoryPythonOrigin("python", pointer, image, None, code_context(server))
+    run = dg.DagsterRun(
+        job_name="history_import",
+        job_code_origin=JobPythonOrigin("history_import", repository),
+    )
+    made = K8sRunLauncher(**launcher(values))
+    context = made.get_container_context_for_run(run)
+    job = construct_dagster_k8s_job(
+        context.get_k8s_job_config(image, made),
+        ["dagster", "api", "execute_run"],
+        "run",
+        context.run_k8s_config,
+    )
+    return kubernetes.client.ApiClient().sanitize_for_serialization(job)
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], dict[str, Any]]:
+    """Make what Kubernetes gets: the API, the chart's parts and a run."""
+
+    def make(values: Any) -> dict[str, Any]:
+        [server] = values["dagster-user-deployments"]["deployments"]
+        made = {
+            "webserver": deployment("webserver", values["dagsterWebserver"]),
+            "daemon": deployment("daemon", values["dagsterDaemon"]),
+            "code": deployment("code", server),
+            "run": run_of(values, monkeypatch),
+        }
+        return made | {it["kind"]: it for it in yaml.safe_load_all(API.read_text("utf-8"))}
+
+    return make
+
+
+def test_the_chart_takes_our_values() -> None:
+    Values.model_validate(loaded("values.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("extraManifests", []),
+        ("dagsterDaemon.runMonitoring.startTimeoutSecond", 300),
+        ("dagster-user-deployments.deployments.0.service", {}),
+        ("dagsterWebserver.service.port", "3000"),
+        ("dagsterWebserver.image.pullPolicy", "Sometimes"),
+        ("dagsterDaemon.runCoordinator.config.queuedRunCoordinator.maxConcurrentRuns", "forty"),
+        ("runLauncher.type", "CeleryK8sRunLauncher"),
+    ],
+)
+def test_what_the_chart_refuses_or_overlooks_does_not_pass(path: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Values.model_validate(spoiled(path, value))
+    places = [".".join(map(str, error["loc"])) for error in refused.value.errors()]
+    assert places
+    assert all(place.startswith(path) for place in places)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_takes_all_that_it_gets(
+    version: str, objects: Callable[[Any], dict[str, Any]]
+) -> None:
+    made = objects(loaded("values.yaml"))
+    assert made.keys() == {"webserver", "daemon", "code", "run", "Deployment", "Service"}
+    for given in made.values():
+        kubernetes_validate.validate(given, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("dagsterWebserver.readinessProbe.periodSecond", 20, "webserver"),
+        ("dagsterDaemon.podSecurityContext.runAsUser", "10001", "daemon"),
+        ("dagster-user-deployments.deployments.0.env.0.value", 1, "code"),
+    ],
+)
+def test_what_kubernetes_refuses_does_not_pass(
+    path: str, value: Any, where: str, objects: Callable[[Any], dict[str, Any]]
+) -> None:
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            objects(spoiled(path, value))[where], KUBERNETES[-1], strict=True
+        )
+
+
+@pytest.mark.parametrize("part", ["containerConfig", "podSpecConfig", "jobSpecConfig"])
+def test_a_name_that_no_run_has_does_not_pass(
+    part: str, objects: Callable[[Any], dict[str, Any]]
+) -> None:
+    misspelt = f"runLauncher.config.k8sRunLauncher.runK8sConfig.{part}.nodeSelektor"
+    with pytest.raises(Exception, match="nodeSelektor"):
+        objects(spoiled(misspelt, {}))
+
+
+def test_every_pod_is_ours_bounded_and_has_the_same_settings(
+    objects: Callable[[Any], dict[str, Any]],
+) -> None:
     values = loaded("values.yaml")
-    for path, names in CHART.items():
-        for part in found(values, path):
-            assert set(part) <= set(names.split()), path
+    part = values["dagsterWebserver"]
+    for name, given in objects(values).items():
+        if name == "Service":
+            continue
+        pod = given["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        assert container["image"] == f"{part['image']['repository']}:{part['image']['tag']}", name
+        assert pod["securityContext"] == part["podSecurityContext"], name
+        assert container["securityContext"] == part["securityContext"], name
+        assert {"secretRef": {"name": "ventros"}} in container["envFrom"], name
+        assert all(variable in container["env"] for variable in part["env"]), name
+        assert container["resources"].keys() == {"requests", "limits"}, name
 
 
-def test_dagster_takes_the_launcher_that_the_values_describe() -> None:
-    given = loaded("values.yaml")["runLauncher"]["config"]["k8sRunLauncher"]
-    run = given["runK8sConfig"]
-    config = {
-        "load_incluster_config": given["loadInclusterConfig"],
-        "image_pull_policy": given["imagePullPolicy"],
-        "env_secrets": [secret["name"] for secret in given["envSecrets"]],
-        "service_account_name": "ventros",
-        "instance_config_map": "ventros-instance",
-        "dagster_home": "/opt/dagster/dagster_home",
-        "run_k8s_config": {
-            "container_config": run["containerConfig"],
-            "pod_spec_config": run["podSpecConfig"],
-            "job_spec_config": run["jobSpecConfig"],
-        },
+def test_a_run_has_the_memory_of_a_run_and_not_that_of_the_code_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = loaded("values.yaml")
+    run = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    asked = run["containerConfig"]["resources"]
+    [server] = values["dagster-user-deployments"]["deployments"]
+    assert asked != server["resources"]
+
+    def had(values: Any) -> Any:
+        [container] = run_of(values, monkeypatch)["spec"]["template"]["spec"]["containers"]
+        return container["resources"]
+
+    assert had(values) == asked
+    # As it would be if the code server had its say.
+    told = "dagster-user-deployments.deployments.0.includeConfigInLaunchedRuns.enabled"
+    assert had(spoiled(told, value=True)) == server["resources"]
+
+
+def test_the_apis_service_leads_to_the_api(objects: Callable[[Any], dict[str, Any]]) -> None:
+    made = objects(loaded("values.yaml"))
+    deployed, service = made["Deployment"]["spec"], made["Service"]["spec"]
+    assert service["selector"] == deployed["selector"]["matchLabels"]
+    assert service["selector"] == deployed["template"]["metadata"]["labels"]
+    [api] = deployed["template"]["spec"]["containers"]
+    [port], [served] = api["ports"], service["ports"]
+    assert served["targetPort"] == port["name"]
+    assert {api[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")} == {
+        port["name"]
     }
-    taken = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), config)
-    assert taken.success, json.dumps([error.message for error in taken.errors or []])
 
 
-def test_the_api_in_the_cluster_is_the_image_that_everything_else_is() -> None:
-    values = loaded("values.yaml")
-    deployment, service = values["extraManifests"]
-    [api] = deployment["spec"]["template"]["spec"]["containers"]
-    image = values["dagsterWebserver"]["image"]
-    assert api["image"] == f"{image['repository']}:{image['tag']}"
-    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
-    assert service["spec"]["ports"][0]["targetPort"] == api["ports"][0]["containerPort"]
+def test_dagster_takes_the_dagster_yaml_that_the_chart_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DAGSTER_PG_PASSWORD", "from the secret")
+    written = dagster_yaml(loaded("values.yaml"))
+    taken = validate_config(dagster_instance_config_schema(), written)
+    assert taken.success, [error.message for error in taken.errors or []]
+    classes = [part for part in written.values() if "class" in part]
+    assert len(classes) == 5
+    for part in classes:
+        named = getattr(importlib.import_module(part["module"]), part["class"])
+        taken = process_config(resolve_to_config_type(named.config_type()), part["config"])
+        assert taken.success, [error.message for error in taken.errors or []]
+
+
+def test_the_chart_writes_what_our_own_dagster_yaml_says() -> None:
+    ours, written = loaded("dagster.yaml"), dagster_yaml(loaded("values.yaml"))
+    # The chart wants a number where Dagster keeps for ever unless told.
+    assert written["retention"]["sensor"]["purge_after_days"].pop("started") == -1
+    # Runs and what watches them are another matter where a run is a pod.
+    engine = {"concurrency", "run_coordinator", "run_monitoring"}
+    assert {name: written[name] for name in ours.keys() - engine} == {
+        name: ours[name] for name in ours.keys() - engine
+    }
 
 
 def test_the_chart_limits_what_dagster_yaml_limits() -> None:
