@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ventros_pipeline.waha.client import ALL_CHATS, Engine, Probe, WahaClient
 from ventros_pipeline.waha.errors import WahaError, WahaUnsupportedError
-from ventros_pipeline.waha.pages import Page, Reader, timestamp_of
+from ventros_pipeline.waha.pages import ORDERED_FROM, ORDERED_UNTIL, Page, Reader, timestamp_of
 from ventros_pipeline.waha.perchat import ChatReader
 from ventros_pipeline.waha.windows import WindowReader
 
@@ -179,7 +179,10 @@ def _later(rows: Sequence[bytes], second: int) -> bool:
 
 
 def _check_order(rows: Sequence[bytes]) -> None:
-    times = [time for row in rows if (time := timestamp_of(row)) is not None]
+    # WAHA sorts by text, which is the order of the numbers where they have ten digits; the bad row
+    # of an account that has milliseconds, or none, stands where it likes.
+    found = [time for row in rows if (time := timestamp_of(row)) is not None]
+    times = [time for time in found if ORDERED_FROM <= time < ORDERED_UNTIL]
     if times != sorted(times):
         raise WahaUnsupportedError("the rows do not come in ascending order")
 

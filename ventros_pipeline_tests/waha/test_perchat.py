@@ -382,6 +382,16 @@ def test_a_server_without_order_and_filters_is_found_out_when_its_oldest_is_aske
     assert set(rows_of(read(server, AnyAgeReader(50)))) == texts(rows)
 
 
+def test_milliseconds_in_a_bad_row_do_not_make_a_server_old() -> None:
+    odd = [row_in(CHAT, 900, None), row_in(CHAT, 901, (T0 - DAY) * 1000)]
+    server = MemoryWaha([row_in(CHAT, n, T0 + n * 60) for n in range(90)] + odd)
+    reader = AnyAgeReader(50)
+    with server.client() as client:
+        assert reader.oldest(client) == T0
+    assert reader.ranges_are_cheap
+    assert list(reader.notes) == []
+
+
 def test_a_refusal_that_has_nothing_to_do_with_age_is_raised() -> None:
     server = BrowserWaha([], "old", old_all=401)
     with pytest.raises(WahaConfigurationError, match="API key"):
