@@ -2,12 +2,13 @@
 
     python -m benchmarks.fleet_import [--channels 500] [--servers 20] [--messages 20000]
 
-A channel's year is imported in ranges of 31 days, each a run that reads and then loads, as a plan
-does. What a range costs (requests, and seconds of this machine for what is not waiting) is measured
-on channels that are imported alone and without courtesy. The simulation then lets a fleet wait for
-what it has to wait for: turns at its servers, as the default courtesy gives them, a place in the
-run queue, and a core. The same simulation predicts the small fleet, which is imported for real in
-as many threads as the queue has places; beyond the tolerance, it is wrong, and the exit code is 1.
+A channel's year is imported in the ranges that a plan makes of it (`VENTROS_RUN_DAYS`), each a run
+that reads and then loads. What a range costs (requests, and seconds of this machine for what is not
+waiting) is measured on channels that are imported alone and without courtesy. The simulation then
+lets a fleet wait for what it has to wait for: turns at its servers, as the default courtesy gives
+them, a place in the run queue, and a core. The same simulation predicts the small fleet, which is
+imported for real in as many threads as the queue has places; beyond the tolerance, it is wrong, and
+the exit code is 1.
 The result is kept in FLEET_IMPORT.md.
 """
 
@@ -39,11 +40,12 @@ from ventros_pipeline.archive import Archive
 from ventros_pipeline.crm import ledger
 from ventros_pipeline.crm.channels import Channel
 from ventros_pipeline.importer import Importer
+from ventros_pipeline.planning import plan_runs
 from ventros_pipeline.settings import Settings, get_settings
 from ventros_pipeline.waha.courtesy import Limits as Courtesy
 
-# The small fleet, in which channels wait for turns, for places and for cores.
-SMALL = {"channels": 6, "servers": 2, "messages": 4000, "chats": 20, "days": 62}
+# The small fleet, in which channels wait for turns, for places and for cores; three ranges each.
+SMALL = {"channels": 6, "servers": 2, "messages": 4000, "chats": 20, "days": 200}
 # WAHA answered a window of 500 rows in so long (reference/waha-observed.md: one month, limit 500,
 # five requests in 0.23 s).
 LATENCY_MS = 46.0
@@ -173,10 +175,17 @@ def _work(cores: list[float], now: float, seconds: float) -> float:
 
 
 def ranges_of(settings: Settings, days: int) -> list[list[date]]:
-    """Return the ranges that a plan makes of so many days and today."""
-    first = settings.history_start
-    every = [first + timedelta(days=n) for n in range(days + 1)]
-    return [every[n : n + settings.run_days] for n in range(0, len(every), settings.run_days)]
+    """Return the ranges that a plan makes of so many days and today, newest first."""
+    begin = settings.history_start
+    plan = plan_runs(
+        begin,
+        begin + timedelta(days=days),
+        since=begin,
+        until=None,
+        oldest=None,
+        run_days=settings.run_days,
+    )
+    return [[span.first + timedelta(days=n) for n in range(span.days)] for span in plan]
 
 
 def import_range(made: Fleet, channel: Channel, days: Sequence[date]) -> Cost:
@@ -268,9 +277,10 @@ def year_of(plans: Sequence[Sequence[Cost]], messages: int, starting: float) -> 
     """
     spans = [cost for plan in plans for cost in plan]
     measured = len(plans) * SMALL["messages"]
-    page = Settings(_env_file=None).page_size  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    page = settings.page_size
     fixed = max(1.0, (sum(c.requests for c in spans) - measured / page) / len(spans))
-    count = -(-(YEAR + 1) // 31)
+    count = len(ranges_of(settings, YEAR))
     each = messages / count
     return [
         Cost(
@@ -343,14 +353,16 @@ def main() -> int:
         f"A year of {given.channels} channels on {given.servers} servers",
         [
             f"Checked: {SMALL['channels']} channels on {SMALL['servers']} servers, "
-            f"{SMALL['messages']:,} messages each in {SMALL['days']} days, imported in "
+            f"{SMALL['messages']:,} messages each in {SMALL['days']} days and {len(plans[0])} "
+            "runs, imported in "
             f"{measured:.1f} s and predicted at {predicted:.1f} s ({off:+.0%}; target: within "
             f"{TOLERANCE:.0%}). Both kept to {limits.rate:g} requests a second and "
             f"{limits.at_once} at once for each server (the settings' defaults), which answers "
             f"after {LATENCY_MS:g} ms (`reference/waha-observed.md`), and to {limits.places} runs "
             f"at once, {limits.places_of_server} for a server (`deploy/dagster.yaml`).",
             f"Predicted below: {given.messages:,} messages a channel. Its year is {len(plan)} "
-            f"runs of 31 days and {requests} requests; a run begins after {starting:.1f} s, in "
+            f"runs of at most {get_settings().run_days} days and {requests} requests; a run "
+            f"begins after {starting:.1f} s, in "
             "which its process imports the code. What Dagster's daemon needs to launch a run is "
             "not in it, nor media files.",
             "`busiest` is what would take longest if nothing else were waited for.",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from benchmarks.fleet_import import Cost, simulate
+from benchmarks.fleet_import import YEAR, Cost, ranges_of, simulate, year_of
 from benchmarks.fleet_import import Limits as FleetLimits
 from benchmarks.speed import kept
 from benchmarks.speed import profile as profiles
@@ -31,6 +33,7 @@ from benchmarks.speed.kept import FULL, SHORT, Kept
 from benchmarks.speed.profile import Profile
 from benchmarks.speed.rows import ROWS
 from benchmarks.speed.targets import TARGETS
+from ventros_pipeline.settings import Settings
 
 SLOW = Target("load.copy", "load", AT_MOST, 1.7, "×", "1,000,000")
 QUICK = Target("dlt.whole", "dlt", AT_LEAST, 8, "×", "100,000")
@@ -222,6 +225,19 @@ def test_a_simulated_fleet_waits_for_turns_places_and_cores(
     plans: list[list[Cost]], servers: int, seconds: float
 ) -> None:
     assert simulate(plans, servers, LIMITS) == pytest.approx(seconds, abs=0.15)
+
+
+def test_a_simulated_fleet_is_imported_in_the_runs_that_a_plan_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VENTROS_RUN_DAYS", "20")
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    ranges = ranges_of(settings, 62)
+    assert [len(days) for days in ranges] == [20, 20, 20, 3]
+    days = [settings.history_start + timedelta(number) for number in range(63)]
+    assert list(chain(*reversed(ranges))) == days
+    year = year_of([[Cost(10, 1, 1)]], messages=20_000, starting=0)
+    assert len(year) == len(ranges_of(settings, YEAR)) == 19
 
 
 def test_a_slow_server_answers_no_more_at_once_than_it_may() -> None:
