@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -38,6 +39,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def healthy(part: str, environment: dict[str, str], *options: str) -> bool:
+    """Ask a part how it is, as what restarts containers does."""
+    asked = subprocess.run(
+        [str(VENTROS), "healthy", part, *options, "--json"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said: bool = json.loads(asked.stdout)["healthy"]
+    assert asked.returncode == (0 if said else 1), asked.stderr
+    return said
 
 
 class Dagster:
@@ -130,6 +145,18 @@ class Dagster:
             "{ runsOrError { ... on Runs { results { runId status jobName } } } }"
         )["runsOrError"]["results"]
         return found
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to end, as the button *Terminate* on its page does."""
+        found = self.ask(
+            "mutation($run: String!) { terminateRun(runId: $run) { __typename } }", run=run_id
+        )["terminateRun"]
+        assert found["__typename"] == "TerminateRunSuccess", found
+
+    def ended(self, run_id: str) -> str | None:
+        """Return how a run has ended; None while it has not."""
+        [status] = [run["status"] for run in self.runs() if run["runId"] == run_id]
+        return status if status in FINAL else None
 
     def wait_for_new_run(self, known: set[str]) -> str:
         """Wait until a run that was not known has ended; return its status."""

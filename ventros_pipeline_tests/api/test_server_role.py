@@ -28,6 +28,7 @@ from ventros_pipeline_tests.api.test_webhooks import TEXT_MESSAGE, Webhook, enve
 
 # The same CRM, its owner and its row-level security.
 from ventros_pipeline_tests.crm.test_existing_crm import owner, run_script, security
+from ventros_pipeline_tests.served import healthy
 
 __all__ = ["owner"]
 METRICS_TOKEN = "a token of the tests"
@@ -161,6 +162,8 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
     try:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]
+        where = ("--port", url.rpartition(":")[2].strip("/"))
+        assert healthy("api", environment, *where)
         headers = {"X-API-Key": "key of owner"}
         with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
             assert client.get("/health").json() == {"status": "ok"}
@@ -176,6 +179,7 @@ def test_ventros_serve_serves_and_ends_when_it_is_told_to(
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
     assert process.returncode in (0, -signal.SIGTERM)
+    assert not healthy("api", environment, *where)
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     requests = {(line["route"], line["status"]) for line in lines if line["event"] == "request"}
     assert ("/api/v1/crm/channels/{channel_id}/import-history", 202) in requests

@@ -29,12 +29,13 @@ from ventros_pipeline.crm.channels import Channel, add_channel
 from ventros_pipeline.crm.database import libpq_url
 from ventros_pipeline.crm.limits import DayRange, Wish
 from ventros_pipeline.crm.plans import Plan
+from ventros_pipeline.daemons import HEARTBEAT_SECONDS
 from ventros_pipeline.replay.control import Fault, Request
 from ventros_pipeline.replay.engine import MESSAGES
 from ventros_pipeline.replay.server import ReplayServer
 from ventros_pipeline_tests.dagster_.conftest import ANA
 from ventros_pipeline_tests.import_.world import KEY, KEY_VARIABLE, message, write_account
-from ventros_pipeline_tests.served import Dagster, free_port, served, wait_for
+from ventros_pipeline_tests.served import Dagster, free_port, healthy, served, wait_for
 
 pytestmark = pytest.mark.daemon
 
@@ -86,6 +87,13 @@ class Daemon:
             data = cast("SensorInstigatorData", state.instigator_data)
             rested = data._replace(last_tick_timestamp=None, last_tick_start_timestamp=None)
             self.instance.update_instigator_state(state.with_data(rested))
+
+    def age_heartbeats(self) -> None:
+        """Let the daemon have told of itself too long ago."""
+        for beat in self.instance.get_daemon_heartbeats().values():
+            self.instance.add_daemon_heartbeat(
+                beat._replace(timestamp=beat.timestamp - HEARTBEAT_SECONDS)
+            )
 
     def process_of(self, run_id: str) -> psutil.Process | None:
         """Return the process of a run."""
@@ -187,11 +195,18 @@ def test_a_plan_ends_well_after_processes_of_dagster_were_killed_and_all_was_beg
     daemon: Daemon, holding: Holding
 ) -> None:
     begin_plan(daemon, holding)
+    environment = daemon.dagster.environment
+    assert healthy("webserver", environment)
+    assert healthy("daemon", environment)
     # Dagster goes down with its daemon; with its code server, only because we see to it.
     for what in ("dagster._daemon", "grpc"):
         [killed] = daemon.dagster.processes(what)
         killed.kill()
         wait_for(f"end of all without {what}", daemon.dagster.process.poll)
+        if what == "dagster._daemon":
+            daemon.age_heartbeats()
+            assert not healthy("webserver", environment)
+            assert not healthy("daemon", environment)
         daemon.dagster.begin_again()
     holding.is_on = False
 
