@@ -99,6 +99,18 @@ class WorkerRunLauncher(CeleryRunLauncher):
         """Return whether a lost run could be gone on with: it is tried anew, as a whole."""
         return False
 
+    def terminate(self, run_id: str) -> bool:
+        """Ask whoever holds a run to end it; return whether somebody was asked.
+
+        Dagster's own launcher notes nowhere that it was asked: the run would fail, and be tried
+        again. What nobody ends, because its host is gone, the monitor ends after three minutes.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return False
+        self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Return whether a worker holds a run, has ended it, or is gone."""
         task = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)

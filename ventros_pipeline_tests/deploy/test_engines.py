@@ -103,6 +103,33 @@ def test_secrets_are_files_that_are_named_like_variables(tmp_path: Path) -> None
     assert secret_values(tmp_path / "none") == {}
 
 
+# -- a run that is cancelled ---------------------------------------------------------------------
+
+
+def test_a_cancelled_run_is_known_as_such_before_its_worker_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would fail as if its process had died, and be tried again."""
+    launcher, told = WorkerRunLauncher("memory://"), []
+
+    class Result:
+        def __init__(self, task: str) -> None:
+            self.task = task
+
+        def revoke(self, *, terminate: bool) -> None:
+            told.append((self.task, terminate, instance.get_runs()[0].status))
+
+    monkeypatch.setattr(launcher.celery, "AsyncResult", Result)
+    with dg.DagsterInstance.ephemeral() as instance:
+        launcher.register_instance(instance)
+        run = instance.add_run(RUN._replace(status=dg.DagsterRunStatus.STARTED))
+        assert launcher.terminate(run.run_id)
+        assert told == [(TASK, True, dg.DagsterRunStatus.CANCELING)]
+        instance.report_run_canceled(run)
+        assert not launcher.terminate(run.run_id)
+        assert len(told) == 1
+
+
 # -- whether somebody holds a run ----------------------------------------------------------------
 
 

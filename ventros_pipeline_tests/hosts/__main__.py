@@ -28,6 +28,7 @@ INCIDENTS: dict[str, Callable[[Trial], None]] = {
     "kill": trials.kill_one,
     "cut": trials.cut_one,
     "upgrade": trials.upgrade_one,
+    "cancel": trials.cancel_one,
     "all": trials.all_three,
 }
 HEAD = (
@@ -119,6 +120,8 @@ def _missed(outcome: Outcome, name: str, alone: Outcome) -> list[str]:
         missed.append("no run was lost, so nothing befell anybody")
     if name in ("upgrade", "all") and not any(host == "newer" for host, _ in outcome.runs):
         missed.append("the newer version ran nothing")
+    if name == "cancel" and not ended["CANCELED"]:
+        missed.append("no run was cancelled")
     return [f"{outcome.workers} hosts, {name}: {text}" for text in missed]
 
 

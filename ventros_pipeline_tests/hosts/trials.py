@@ -83,6 +83,7 @@ class Middle(Dagster):
 
     def __init__(self, environment: dict[str, str], port: int, folder: Path) -> None:
         self.url = f"http://{MIDDLE}:{port}"
+        self.environment = environment
         self.parts: list[subprocess.Popen[bytes]] = []
         for part in ("code", "daemon", "webserver"):
             with (folder / f"{part}.log").open("wb") as log:
@@ -110,7 +111,7 @@ class Trial:
 
     fleet: Fleet
     hosts: list[Host]
-    environment: dict[str, str]
+    middle: Middle
     outcome: Outcome
     began: float = field(default_factory=time.monotonic)
 
@@ -123,7 +124,7 @@ class Trial:
     def work(self, host: Host, name: str = "", checkout: Path | None = None) -> None:
         """Start a worker on a host, from another checkout if one is given."""
         runs = PROCESSES * len(self.hosts)
-        environment = self.environment | self.fleet.environment(host.name, runs)
+        environment = self.middle.environment | self.fleet.environment(host.name, runs)
         if checkout is not None:
             environment["PYTHONPATH"] = str(checkout)
         command = [str(VENTROS), "worker", "--processes", str(PROCESSES)]
@@ -145,15 +146,16 @@ class Trial:
 
 
 @contextmanager
-def dagster_in_the_middle(fleet: Fleet, runs: int) -> Iterator[dict[str, str]]:
-    """Serve Dagster with the history sensor on; give the settings that all hosts share."""
+def dagster_in_the_middle(fleet: Fleet, runs: int) -> Iterator[Middle]:
+    """Serve Dagster with the history sensor on."""
     port = free_port()
     environment = environment_of_engine(BROKER, port, free_port())
-    middle = Middle(environment | fleet.environment("middle", runs), port, fleet.home("middle"))
+    environment |= fleet.environment("middle", runs)
+    middle = Middle(environment, port, fleet.home("middle"))
     try:
         middle.wait_until_served()
         middle.turn_on("history_sensor")
-        yield environment
+        yield middle
     finally:
         middle.end()
 
@@ -163,8 +165,8 @@ def import_fleet(
 ) -> Outcome:
     """Import all channels by one worker on each host, and let something befall them meanwhile."""
     outcome = Outcome(len(hosts))
-    with dagster_in_the_middle(fleet, PROCESSES * len(hosts)) as environment:
-        trial = Trial(fleet, hosts, environment, outcome)
+    with dagster_in_the_middle(fleet, PROCESSES * len(hosts)) as middle:
+        trial = Trial(fleet, hosts, middle, outcome)
         try:
             for host in hosts:
                 trial.work(host)
@@ -232,7 +234,7 @@ def upgrade_one(trial: Trial) -> None:
     host = trial.hosts[2]
     checkout = newer_version(trial.fleet.folder / "newer")
     busy = trial.wait_for_work(host.name)
-    environment = trial.environment | trial.fleet.environment("newer", 1)
+    environment = trial.middle.environment | trial.fleet.environment("newer", 1)
     environment["PYTHONPATH"] = str(checkout)
     migrated = [str(VENTROS), "db", "migrate", "--json"]
     subprocess.run(migrated, env=os.environ | environment, check=True, capture_output=True)
@@ -242,6 +244,15 @@ def upgrade_one(trial: Trial) -> None:
     old.wait(PATIENCE)
     trial.work(host, "newer", checkout)
     trial.tell(f"{host.name} has ended its runs and begins anew with the newer version")
+
+
+def cancel_one(trial: Trial) -> None:
+    """Cancel a run in the UI while it reads, and wait until it has ended."""
+    run = wait_for("run that reads", lambda: _reading(trial), PATIENCE)
+    trial.middle.cancel(run)
+    trial.tell("a run is asked to end")
+    ended = wait_for("end of it", lambda: trial.middle.ended(run), PATIENCE)
+    trial.tell(f"it has ended: {ended}")
 
 
 def all_three(trial: Trial) -> None:
@@ -271,6 +282,15 @@ def newer_version(folder: Path) -> Path:
 
 
 # -- what is looked at ---------------------------------------------------------------------------
+
+
+def _reading(trial: Trial) -> str | None:
+    """Return a run that has written something and is not done."""
+    with trial.fleet.engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT run_id FROM history_sync.runs WHERE ended_at IS NULL AND days_read > 0"
+        ).scalar()
+    return None if found is None else str(found)
 
 
 def _begun(trial: Trial) -> bool | None:
