@@ -7,9 +7,10 @@ API, webserver and daemon are asked where tests run them (`api/test_server_role.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def health_of(
     return ask
 
 
+@pytest.fixture
+def root_level() -> Iterator[None]:
+    """Celery sets the level of all logs, and leaves it so to the tests that come after."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+
+
 def test_a_code_server_is_healthy_as_long_as_it_is_there(
     health_of: HealthOf, tmp_path: Path
 ) -> None:
@@ -61,6 +71,7 @@ def test_a_code_server_is_healthy_as_long_as_it_is_there(
     assert not health_of("code", VENTROS_CODE_SERVER=address)
 
 
+@pytest.mark.usefixtures("root_level")
 def test_a_worker_is_healthy_as_long_as_it_is_there_and_no_other_answers_for_it(
     health_of: HealthOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
