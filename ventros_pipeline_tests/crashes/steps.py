@@ -53,7 +53,9 @@ def cut(cursor: psycopg.Cursor[Any] | None) -> None:
 def kill_server(cursor: psycopg.Cursor[Any] | None) -> None:
     """Kill the database server, as a power cut of its machine would."""
     if cursor is not None:
-        found = cursor.connection.execute("SHOW data_directory").fetchone()
+        # Not by the session in use, which may be within a COPY, and would wait for itself for ever.
+        with psycopg.connect(cursor.connection.info.dsn) as other:
+            found = other.execute("SHOW data_directory").fetchone()
         postmaster = Path(found[0] if found else "") / "postmaster.pid"
         os.kill(int(postmaster.read_text().splitlines()[0]), signal.SIGKILL)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -161,6 +162,8 @@ class Place:
                 with disks.filled(disk, float(trial.step[0].split()[0])):
                     code, _ = self._run(world, None, "kill")
             outcome = Outcome(trial, code)
+            if code == -signal.SIGALRM:
+                outcome.problems.append("it hung")
             self._wait_for_the_dead(world)
             if code:
                 code, _ = self._run(world, None, "kill")
@@ -195,6 +198,9 @@ class Place:
         shutil.copytree(start.home, home)
         for name, template in zip(names, (start.database, start.dagster), strict=True):
             statement(self.server.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copied sequences write no WAL for their next numbers before it: a server that was killed
+        # gave out numbers anew that rows had, which only a database just copied can see.
+        statement(self.server.url, "CHECKPOINT")
         engine = connect(in_database(self.server.url, names[0]))
         now = datetime.fromtimestamp(UNTIL, UTC) + timedelta(hours=1)
         yield World(engine, home, get_channel(engine, self.channel), FIRST, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from ventros_pipeline_tests.crashes import steps
 # Small, so that a run has several transactions and an import several runs.
 WINDOW_ROWS, RUN_DAYS = 25, 8
 
+# What takes longer waits for itself: an import here takes a few seconds.
+HUNG_SECONDS = 300
 INCIDENTS: dict[str, steps.Incident] = {
     "kill": steps.kill,
     "disk full": steps.no_space,
@@ -69,6 +72,7 @@ def _become(task: dict[str, Any]) -> None:
         incident=INCIDENTS[task["incident"]],
     )
     found.watch()
+    signal.alarm(HUNG_SECONDS)
     try:
         import_all(task)
     finally:
