@@ -20,7 +20,7 @@ from ventros_pipeline_tests.crashes.trials import Outcome, Trial, place
 TABLE = Path(__file__).parents[2] / "docs" / "crashes.md"
 _HEAD = """# Killed and failed at every step
 
-Written by `make crash` on {now:%Y-%m-%d}: imports through Dagster, small enough to be repeated
+Written by `{command}` on {now:%Y-%m-%d}: imports through Dagster, small enough to be repeated
 hundreds of times, that meet one incident at one step, are begun again as a person would begin them,
 and are then compared with an import that met none: the rows of messages, contacts, chats, sessions,
 agents' parts and custom fields, keys, quarantine, balance, coverage, archive, the channel's import
@@ -48,10 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = [_told(here.carry_out(trial)) for trial in trials]
     if asked.write:
         every = len(kills) + len(incidents) + len(full_disks)
-        TABLE.write_text(table(outcomes, every), encoding="utf-8")
+        TABLE.write_text(table(outcomes, every, _command(asked)), encoding="utf-8")
     bad = [outcome for outcome in outcomes if outcome.problems]
     print(f"{len(outcomes)} trials, {len(bad)} ended otherwise")
     return 1 if bad else 0
+
+
+def _command(asked: argparse.Namespace) -> str:
+    share = [f"--{name} {n}" for name in ("kills", "incidents") if (n := getattr(asked, name))]
+    return f'make crash CRASH="{" ".join(share)}"' if share else "make crash"
 
 
 def _some(trials: list[Trial], number: int | None) -> list[Trial]:
@@ -69,14 +74,16 @@ def _told(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def table(outcomes: Sequence[Outcome], every: int) -> str:
+def table(outcomes: Sequence[Outcome], every: int, command: str = "make crash") -> str:
     """Return the page: a summary, and every step with what was tried there.
 
     Args:
         every: how many trials there are, of which these may be a share.
+        command: what carries these out.
     """
     head = _HEAD.format(
         now=datetime.now(UTC),
+        command=command,
         trials=len(outcomes),
         all=every,
         kills=sum(o.trial.incident == "kill" for o in outcomes),
