@@ -45,7 +45,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "archive": (
         "ventros_pipeline.archive:Archive.write",
         "ventros_pipeline.archive:Archive.read",
-        "ventros_pipeline.archive:Archive.count",
     ),
     "stage": ("ventros_pipeline.crm.copying:copy_frame",),
     "merge": ("ventros_pipeline.crm.load:load_window",),
@@ -58,7 +57,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     ),
     "ledger": (
         "ventros_pipeline.crm.ledger:_execute",
-        "ventros_pipeline.crm.ledger:_returns",
         "ventros_pipeline.crm.ledger:_rows",
         "ventros_pipeline.crm.coverage:_execute",
         "ventros_pipeline.crm.coverage:_rows",
