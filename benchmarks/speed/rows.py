@@ -350,7 +350,10 @@ def _beside(bench: Bench, full: str, there: int) -> Line:
             for database, times in ((bench.copied(), in_empty), (full, in_full)):
                 channel = bench.channel(database, server.url)
                 bench.child("read", channel, account)
-                times.append(bench.child("load", channel, account)["seconds"])
+                done = bench.child("load", channel, account)
+                times.append(done["seconds"])
+                beside = f" beside {there:,}" if database == full else ""
+                bench.details[f"load of another {account.messages:,}{beside}"] = _where(done)
     return Line(
         "growth.full",
         ratios(in_full, in_empty),

@@ -40,8 +40,7 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT t.waha_id, t.message_id, t.day
         FROM history_sync.message_keys AS t
-        -- As a SELECT: see load/find_evidence.sql.
-        WHERE t.channel_id = (SELECT %(channel_id)s::uuid) AND t.stanza_id = asked.stanza_id
+        WHERE t.channel_id = %(channel_id)s AND t.stanza_id = asked.stanza_id
         OFFSET 0
     ) AS k
     WHERE EXISTS (

@@ -7,8 +7,7 @@ SELECT
     m.id, m.channel_id, named.stanza_id, named.address,
     EXISTS (
         SELECT FROM history_sync.message_keys AS k
-        -- As a SELECT: see load/find_evidence.sql.
-        WHERE k.channel_id = (SELECT %(channel_id)s::uuid) AND k.stanza_id = named.stanza_id
+        WHERE k.channel_id = %(channel_id)s AND k.stanza_id = named.stanza_id
         OFFSET 0
     )
 FROM public.messages AS m

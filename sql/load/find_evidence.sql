@@ -4,16 +4,13 @@
 -- that it does not matter which version came first. A mark's time is the revoke's, and tells nothing.
 -- Row by row on purpose (OFFSET 0): right after a first load the keys have no statistics, and a join
 -- of 30,000 of them with themselves was planned as a nested loop of half a minute.
--- The channel as a SELECT, so that it is nobody in particular to the planner: of one that it has never
--- counted it expected no keys, took any index that begins with the channel, and a second channel of
--- 50,000 messages walked over all of them for each, 102 s instead of 0.2.
 INSERT INTO history_sync.evidence (project_id, one, other, source, channel_id, seen_at)
 SELECT %(project_id)s, pair.lid, pair.phone, 'stanzas', %(channel_id)s, max(one."timestamp")
 FROM staged_messages AS s
 CROSS JOIN LATERAL (
     SELECT t.*
     FROM history_sync.message_keys AS t
-    WHERE t.channel_id = (SELECT %(channel_id)s::uuid) AND t.stanza_id = s.stanza_id
+    WHERE t.channel_id = %(channel_id)s AND t.stanza_id = s.stanza_id
       AND t.chat_id <> s.chat_id
       AND t.duplicate_of IS NULL AND t.time_trusted
     OFFSET 0

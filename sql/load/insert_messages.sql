@@ -17,8 +17,7 @@ WITH written AS (
             ),
             (
                 SELECT quoted.message_id FROM history_sync.message_keys AS quoted
-                -- As a SELECT: see find_evidence.sql.
-                WHERE quoted.channel_id = (SELECT %(channel_id)s::uuid) AND quoted.chat_id = s.chat_id
+                WHERE quoted.channel_id = %(channel_id)s AND quoted.chat_id = s.chat_id
                   AND quoted.stanza_id = s.reply_to_stanza
             )
         ) END,

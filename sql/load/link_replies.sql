@@ -22,8 +22,7 @@ FROM (
     FROM staged_messages AS s
     CROSS JOIN LATERAL (
         SELECT k.* FROM history_sync.message_keys AS k
-        -- As a SELECT: see find_evidence.sql.
-        WHERE k.channel_id = (SELECT %(channel_id)s::uuid) AND k.reply_to_stanza = s.stanza_id
+        WHERE k.channel_id = %(channel_id)s AND k.reply_to_stanza = s.stanza_id
           AND k.chat_id = s.chat_id
         OFFSET 0
     ) AS quoting

@@ -14,8 +14,7 @@ FROM (
     FROM staged_messages AS t
     CROSS JOIN LATERAL (
         SELECT k AS key FROM history_sync.message_keys AS k
-        -- As a SELECT: see find_evidence.sql.
-        WHERE k.channel_id = (SELECT %(channel_id)s::uuid) AND k.chat_id = t.chat_id
+        WHERE k.channel_id = %(channel_id)s AND k.chat_id = t.chat_id
           AND k.stanza_id = t.stanza_id
         OFFSET 0
     ) AS k

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from ventros_pipeline import importer as importing
 from ventros_pipeline.archive import Row
@@ -32,6 +34,7 @@ from ventros_pipeline_tests.import_.world import (
     at,
     edited,
     message,
+    new_world,
     write_account,
 )
 
@@ -471,3 +474,48 @@ def test_memory_that_fails_while_the_window_is_made_loads_it_as_a_whole(
     monkeypatch.setattr(importing, "load_window", late)
     assert figures(load(world, days)) == {"seen": 2, "inserted": 2}
     assert (decoded, deletions) == ([2, 0, 2], [2])
+
+
+# -- beside another channel --------------------------------------------------------------------
+
+
+def test_a_second_channel_is_loaded_and_proved_without_walking_over_it_for_each_message(
+    world: World, tmp_path: Path
+) -> None:
+    """Of a channel that it has not counted Postgres expects no rows, so any index seems to do."""
+
+    def looked_at_by(channel: World) -> int:
+        days = archive(
+            channel,
+            *(
+                said(f"3EB0{day}{n:05d}", f"{day:02d}T12:{n // 60:02d}:{n % 60:02d}")
+                for day in (2, 3)
+                for n in range(1_000)
+            ),
+        )
+        before = index_entries_read(world)
+        for day in days:
+            load(channel, [day])
+        channel.assert_proved()
+        return index_entries_read(world) - before
+
+    alone = looked_at_by(world)
+    with world.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.execute(sa.text("VACUUM ANALYZE"))
+    other = new_world(world.engine, tmp_path / "other", "http://127.0.0.1:10")
+    assert looked_at_by(other) < 2 * alone
+
+
+def index_entries_read(world: World) -> int:
+    """Return how many entries of messages' indexes were ever read; a session tells as it ends."""
+    world.engine.dispose()
+    deadline = time.monotonic() + 10
+    statement = (
+        "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes "
+        "WHERE relname IN ('messages', 'message_keys'))"
+    )
+    while world.value(
+        "SELECT count(*) > 1 FROM pg_stat_activity WHERE datname = current_database()"
+    ):
+        assert time.monotonic() < deadline
+    return int(world.value(statement))
