@@ -1,6 +1,7 @@
 -- Sessions that the CRM opened for the contacts touched. A message that falls inside one belongs to
 -- it: not more than the session's own timeout before its start or after its last activity, and not
--- after somebody closed it. The CRM has no index to find them by, so all are read.
+-- after somebody closed it. The CRM has no index to find them by, so all are read; docs/how-to/real-crm.md
+-- offers one.
 -- Contacts first (OFFSET 0), then ours; and the plain conditions stand in a CASE, of which the planner
 -- thinks nothing: from them alone it took all sessions for one, compared each with every contact and
 -- looked each up among ours, 2.1 s instead of 0.2 beside 118,000 sessions of 144 contacts, and growing

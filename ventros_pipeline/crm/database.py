@@ -185,7 +185,9 @@ def connect(
         # What the user wrote into the URL wins.
         connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
     )
-    settings = {"TimeZone": "UTC", **_LET_GO}
+    # Compiled, our statements are no faster, and have to wait for the compiler: on Debian's server,
+    # which compiles as it comes, 50,000 messages took 13.9 s to load instead of 11.3.
+    settings = {"TimeZone": "UTC", "jit": "off", **_LET_GO}
     if statement_timeout is not None:
         settings["statement_timeout"] = f"{statement_timeout * 1000:.0f}"
     if lock_timeout is not None:

@@ -107,10 +107,10 @@ def test_a_connection_has_utc_its_name_and_its_timeouts(database_url: str) -> No
     with engine.connect() as connection:
         shown = [
             connection.scalar(text(f"SHOW {name}"))
-            for name in ("TimeZone", "application_name", "statement_timeout", "lock_timeout")
+            for name in ("TimeZone", "jit", "application_name", "statement_timeout", "lock_timeout")
         ]
         connection.rollback()
-        assert shown == ["UTC", "a test", "1500ms", "2s"]
+        assert shown == ["UTC", "off", "a test", "1500ms", "2s"]
         # Set for the session, not for the transaction that set them.
         assert connection.scalar(text("SHOW TimeZone")) == "UTC"
     engine.dispose()
