@@ -53,6 +53,7 @@ class Keys:
     # 32 bytes in base64.
     quarantine: str = field(default_factory=lambda: marked("k", "A" * 32) + "=")
     alert: str = field(default_factory=lambda: marked("k", "-of-the-alerts"))
+    store: str = field(default_factory=lambda: marked("k", "-of-the-object-store"))
 
     def __iter__(self) -> Iterator[str]:
         yield from vars(self).values()
@@ -101,6 +102,7 @@ def full_run(folder: Path, crm: str, dagster: str) -> Left:
         "VENTROS_METRICS_TOKEN": keys.metrics,
         "VENTROS_QUARANTINE_KEY": keys.quarantine,
         "VENTROS_ALERT_URL": f"https://hooks.slack.com/services/{keys.alert}",
+        "AWS_SECRET_ACCESS_KEY": keys.store,
         "VENTROS_LOG_FORMAT": "json",
         "VENTROS_LOG_LEVEL": "DEBUG",
         "WAHA_KEY": keys.waha,
