@@ -8,6 +8,7 @@ Exit 1 where an import did not end as one without incident does.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -124,4 +125,5 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # No server of ours stays behind.
     sys.exit(main())
