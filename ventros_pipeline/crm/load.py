@@ -25,7 +25,7 @@ from ventros_pipeline.crm import changes, sealing
 from ventros_pipeline.crm import loaded as memories
 from ventros_pipeline.crm.channels import WAHA_CHANNEL_TYPE_ID, Channel
 from ventros_pipeline.crm.copying import copy_frame
-from ventros_pipeline.crm.database import PLAN_FOR_ANY_CHANNEL
+from ventros_pipeline.crm.database import PLANNED_BY_INDEX
 from ventros_pipeline.crm.identities import WANTED_SCHEMA, resolve_people, save_evidence
 from ventros_pipeline.crm.live import find_live_rows, yield_to_live_rows
 from ventros_pipeline.crm.sql import read_sql
@@ -194,7 +194,7 @@ def transaction(engine: Engine, channel: Channel, run_id: str) -> Iterator[Curso
         if raw is None:
             raise ConnectionError("the database connection was closed")
         with raw.cursor() as cursor:
-            cursor.execute(PLAN_FOR_ANY_CHANNEL)
+            cursor.execute(PLANNED_BY_INDEX)
             # Nobody moves people while a load stands on them; loads do not hinder each other.
             cursor.execute(
                 "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",

@@ -330,14 +330,19 @@ def test_a_row_of_the_crm_may_stand_in_another_chat_of_the_contact(
 
 
 def crm_session(world: World, start: str, last: str, **values: Any) -> str:
-    """Open a session with the only contact, as the CRM does; return its id."""
+    """Open a session with the only contact, as the CRM does; return its id.
+
+    At the very moment of a transaction of ours, which makes it none of ours.
+    """
     session = {"status": "active", "reason": None, "ended": None, "minutes": 30, **values}
     identity = str(uuid4())
     world.execute(
         "INSERT INTO sessions (id, contact_id, tenant_id, channel_type_id, started_at, "
-        "last_activity_at, ended_at, status, end_reason, timeout_duration, message_count) "
+        "last_activity_at, ended_at, status, end_reason, timeout_duration, message_count, "
+        "created_at) "
         "SELECT :id, id, tenant_id, 1, :start, :last, :ended, :status, :reason, "
-        ":minutes * 60000000000, 7 FROM contacts",
+        ":minutes * 60000000000, 7, (SELECT max(written_at) FROM history_sync.writes) "
+        "FROM contacts",
         id=identity,
         start=moment(start),
         last=moment(last),
