@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.imports import databases
 from benchmarks.soak import soak
 
-SECONDS = 60.0
+SECONDS = 45.0
 
 
 def test_two_importers_on_a_bad_line_miss_nothing_and_add_nothing() -> None:

@@ -211,6 +211,7 @@ def load(bench: Bench) -> Iterator[Line]:
         say(f"load {first[-1]:.1f}, copy {direct[-1]:.1f}, again {again[-1]:.1f} s")
     bench.drop(empty)
     shutil.rmtree(rows)
+    few = _copied_directly(bench, bench.imported(bench.small).loaded.database)
     size = f"{bench.big:,}"
     yield Line(
         "load.copy",
@@ -226,6 +227,8 @@ def load(bench: Bench) -> Iterator[Line]:
         f"{Spread.of(everything).text('s')} ÷ {Spread.of(direct).text('s')}; of the last: "
         + ", ".join(f"{table} {shown(seconds, 's')}" for table, seconds in copied.items()),
     )
+    grown = growth({bench.small: few, bench.big: Spread.of(everything).middle})
+    yield Line("load.growth", Spread.of([grown]), size, f"{shown(few, 's')} at {bench.small:,}")
     unchanged = f"{counts.get('unchanged', 0):,} of {counts.get('seen', 0):,} unchanged"
     yield Line(
         "load.again",
@@ -247,6 +250,17 @@ def load(bench: Bench) -> Iterator[Line]:
         f"{Spread.of(changed).text('s')} ÷ {Spread.of(first).text('s')}; {risen:,} rows updated "
         f"of {rows_changed:,} changed",
     )
+
+
+def _copied_directly(bench: Bench, database: str) -> float:
+    """Return the seconds in which all that a load wrote is copied into tables without it."""
+    rows = bench.work / "rows"
+    export(bench, database, rows)
+    target = emptied(bench, database)
+    took = sum(copy_directly(bench, target, rows).values())
+    bench.drop(target)
+    shutil.rmtree(rows)
+    return took
 
 
 def dlt(bench: Bench) -> Iterator[Line]:

@@ -73,17 +73,18 @@ SELECT
     w.ad ->> 'entry_point_conversion_external_medium',
     w.ad || jsonb_build_object('message_id', w.message_id), w.at, now()
 FROM wanted AS w
+-- In two, so that neither looks through all clicks for each: the CRM has no index of their contacts.
 WHERE NOT EXISTS (
     SELECT FROM public.trackings AS other
-    WHERE other.id <> w.id AND other.project_id = %(project_id)s AND (
-        other.click_id = w.ad ->> 'ctwa_clid'
-        OR (
-            other.contact_id = w.contact_id
-            AND coalesce(other.click_id, '') = '' AND w.ad ->> 'ctwa_clid' IS NULL
-            AND coalesce(other.ad_id, '') = coalesce(w.ad ->> 'source_id', '')
-            AND coalesce(other.ad_url, '') = coalesce(w.ad ->> 'source_url', '')
-        )
-    )
+    WHERE other.click_id = w.ad ->> 'ctwa_clid' AND other.id <> w.id
+      AND other.project_id = %(project_id)s
+) AND NOT EXISTS (
+    SELECT FROM public.trackings AS other
+    WHERE other.contact_id = w.contact_id AND other.id <> w.id
+      AND other.project_id = %(project_id)s
+      AND coalesce(other.click_id, '') = '' AND w.ad ->> 'ctwa_clid' IS NULL
+      AND coalesce(other.ad_id, '') = coalesce(w.ad ->> 'source_id', '')
+      AND coalesce(other.ad_url, '') = coalesce(w.ad ->> 'source_url', '')
 )
 ON CONFLICT (id) DO UPDATE SET
     contact_id = excluded.contact_id, session_id = excluded.session_id,

@@ -58,7 +58,7 @@ from ventros_pipeline_tests.import_.programs import (
 )
 
 PROGRAMS = int(os.environ.get("VENTROS_PROGRAMS", "0"))
-FEW, STEPS = 40, 10
+FEW, STEPS = 28, 10
 LEARNED = datetime(2026, 6, 20, tzinfo=UTC)
 CRM_CONTACTS = UUID("4b7c5f0e-2c1d-4f3a-9a67-0c5d1e2f3a4b")
 
