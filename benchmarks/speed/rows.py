@@ -502,7 +502,7 @@ def _where(done: dict[str, Any]) -> str:
     if not seen:
         return ""
     text = shares(seen["parts"], seen["wall"])
-    slowest = list(seen["statements"].items())[:8]
+    slowest = list(seen["statements"].items())[:16]
     if slowest:
         text += "\n\nslowest statements: " + ", ".join(f"{n} {shown(s, 's')}" for n, s in slowest)
     if seen["beside"]:
