@@ -2,7 +2,9 @@
 -- key and a unique index forbid it; this is what would be seen if one of them were missing. Counted
 -- without a join on purpose: right after an import the tables have no statistics, and a join of
 -- 8,000 ids with themselves was planned as a nested loop of seven seconds. Deleted rows do not count.
--- Of some days only the ids that they name are looked for, one by one.
+-- Of some days only the ids that they name are looked for, one by one; of no channel in particular
+-- (a SELECT), for of one that it has not counted yet Postgres expects no rows, and walks over all of
+-- them for each id.
 WITH asked AS (
     SELECT stanza_id, waha_id
     FROM history_sync.message_keys
@@ -30,7 +32,7 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT id, ("timestamp" AT TIME ZONE 'UTC')::date AS day
         FROM public.messages
-        WHERE channel_id = %(channel_id)s AND channel_message_id = asked.waha_id
+        WHERE channel_id = (SELECT %(channel_id)s::uuid) AND channel_message_id = asked.waha_id
           AND deleted_at IS NULL
         OFFSET 0
     ) AS m
@@ -40,7 +42,7 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT t.waha_id, t.message_id, t.day
         FROM history_sync.message_keys AS t
-        WHERE t.channel_id = %(channel_id)s AND t.stanza_id = asked.stanza_id
+        WHERE t.channel_id = (SELECT %(channel_id)s::uuid) AND t.stanza_id = asked.stanza_id
         OFFSET 0
     ) AS k
     WHERE EXISTS (

@@ -14,7 +14,8 @@ WITH asked AS (
     FROM asked
     CROSS JOIN LATERAL (
         SELECT message_id FROM history_sync.message_keys
-        WHERE channel_id = %(channel_id)s AND stanza_id = asked.stanza_id
+        -- As a SELECT: see repeated_keys.sql.
+        WHERE channel_id = (SELECT %(channel_id)s::uuid) AND stanza_id = asked.stanza_id
         UNION ALL
         SELECT message_id FROM history_sync.unknown_rows
         WHERE channel_id = %(channel_id)s AND stanza_id = asked.stanza_id

@@ -33,9 +33,15 @@ WITH concerned AS (
             m.contact_id || '/' || coalesce(m.metadata #>> '{ad,source_id}', '') || '/'
                 || coalesce(m.metadata #>> '{ad,source_url}', '')
         ) AS click
-    FROM candidates
-    INNER JOIN history_sync.message_keys AS k USING (message_id)
-    INNER JOIN public.messages AS m ON m.id = k.message_id
+    FROM candidates AS c
+    -- Candidate by candidate (OFFSET 0): the planner began with all that ever came in, and read it for
+    -- each window, 0.4 s beside a million messages of which none had an advertisement.
+    CROSS JOIN LATERAL (
+        SELECT * FROM history_sync.message_keys WHERE message_id = c.message_id OFFSET 0
+    ) AS k
+    CROSS JOIN LATERAL (
+        SELECT * FROM public.messages WHERE id = k.message_id OFFSET 0
+    ) AS m
     WHERE k.channel_id = %(channel_id)s AND k.duplicate_of IS NULL AND NOT m.from_me
       -- A preview of any link looks like an advertisement, but names no source.
       AND (m.metadata -> 'ad') ?| ARRAY['ctwa_clid', 'source_id', 'conversion_source']

@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.database import PLANNED_BY_INDEX
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.tenants import of_channel
 
@@ -226,6 +225,5 @@ def _ask(
 ) -> list[Mapping[str, Any]]:
     known = {"channel_id": channel.id, "project_id": channel.project_id, **values}
     with of_channel(engine, channel).connect() as connection:
-        connection.exec_driver_sql(PLANNED_BY_INDEX)
         result = connection.exec_driver_sql(read_sql(statement), known)
         return [dict(row) for row in result.mappings()]
