@@ -67,7 +67,8 @@ def test_a_code_server_is_healthy_as_long_as_it_is_there(
         try:
             wait_for("code server", lambda: health_of("code", VENTROS_CODE_SERVER=address) or None)
         finally:
-            server.terminate()
+            # Where SIGINT is ignored, as behind `nohup`, Dagster has SIGTERM ignored, too.
+            server.kill()
     assert not health_of("code", VENTROS_CODE_SERVER=address)
 
 
