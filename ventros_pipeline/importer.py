@@ -68,7 +68,7 @@ from ventros_pipeline.waha.wire import decode_rows
 
 # Rows of one transaction, about: enough to make statements cheap, few enough to bound memory. By
 # 50,000 a million messages took 718 MB, by 40,000 633 MB, and 726 MB with Dagster in the process;
-# by 30,000 554 MB, and 1.08 of the time.
+# by 30,000 554 MB.
 WINDOW_ROWS = 30_000
 # Rows decoded at once.
 DECODED_ROWS = 5_000

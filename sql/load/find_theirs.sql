@@ -24,7 +24,7 @@ FROM (
           ELSE false END
       AND NOT EXISTS (
           SELECT FROM history_sync.writes AS w
-          WHERE w.written_at = s.created_at AND get_byte(uuid_send(s.id), 6) / 16 = 8
+          WHERE w.written_at = s.created_at AND substr(s.id::text, 15, 1) = '8'
       )
     OFFSET 0
 ) AS se
