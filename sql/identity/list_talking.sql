@@ -4,7 +4,12 @@ FROM moves AS m
 INNER JOIN history_sync.people AS giver ON giver.contact_id = m.giver
 WHERE EXISTS (
     SELECT FROM history_sync.message_keys AS k
-    LEFT JOIN history_sync.message_keys AS kept ON kept.message_id = k.duplicate_of
-    WHERE k.channel_id = ANY(%(channel_ids)s) AND k.address = m.address
-      AND giver.chat_id IN (k.chat_id, kept.chat_id)
+    WHERE k.channel_id = ANY(%(channel_ids)s) AND k.chat_id = giver.chat_id
+      AND k.address = m.address
+) OR EXISTS (
+    -- A copy of one of its messages, wherever that copy is parked.
+    SELECT FROM history_sync.message_keys AS kept
+    INNER JOIN history_sync.message_keys AS k ON k.duplicate_of = kept.message_id
+    WHERE kept.channel_id = ANY(%(channel_ids)s) AND kept.chat_id = giver.chat_id
+      AND k.channel_id = ANY(%(channel_ids)s) AND k.address = m.address
 )

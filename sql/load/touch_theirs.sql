@@ -19,8 +19,19 @@ WITH grown AS (
 INSERT INTO touched_contacts (contact_id, span)
 SELECT k.contact_id, tstzrange(k.at, k.at, '[]')
 FROM grown
-INNER JOIN history_sync.message_keys AS k
-    ON k.channel_id = %(channel_id)s AND k.contact_id = grown.contact_id
-   AND k.at BETWEEN grown.opens_at AND grown.closes_at
-INNER JOIN public.messages AS m ON m.id = k.message_id AND m.deleted_at IS NULL
-INNER JOIN history_sync.sessions AS ours ON ours.session_id = m.session_id
+-- Session by session: of how many have grown the planner knows nothing.
+CROSS JOIN LATERAL (
+    SELECT k.contact_id, k.message_id, k.at
+    FROM history_sync.message_keys AS k
+    WHERE k.channel_id = %(channel_id)s AND k.contact_id = grown.contact_id
+      AND k.at BETWEEN grown.opens_at AND grown.closes_at
+    OFFSET 0
+) AS k
+CROSS JOIN LATERAL (
+    SELECT session_id FROM public.messages
+    WHERE id = k.message_id AND deleted_at IS NULL
+    OFFSET 0
+) AS m
+WHERE EXISTS (
+    SELECT FROM history_sync.sessions AS ours WHERE ours.session_id = m.session_id OFFSET 0
+)

@@ -371,6 +371,26 @@ def _write(
     return pl.DataFrame(cursor.fetchall(), schema=OUTCOMES, orient="row")
 
 
+def cut_sessions(cursor: Cursor[Any], channel: Channel, run_id: str, touch: str) -> None:
+    """Cut a channel's sessions anew where nothing is loaded.
+
+    Args:
+        touch: name of the statement that says of which contacts, for example
+            `identity/touch_sessions`.
+    """
+    cursor.execute("TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions")
+    cursor.execute(read_sql(f"{touch}.sql"))
+    _run(
+        cursor,
+        load_values(channel, run_id),
+        *PLAN_SESSIONS,
+        "upsert_sessions",
+        "move_messages",
+        "delete_sessions",
+        "record_clicks",
+    )
+
+
 def _insert(cursor: Cursor[Any], channel: Channel, values: dict[str, Any]) -> int:
     """Insert sessions and messages; what the CRM stored meanwhile is adopted, and nothing redone.
 

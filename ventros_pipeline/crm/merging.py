@@ -28,6 +28,7 @@ from sqlalchemy.engine import Engine
 from ventros_pipeline.crm import changes
 from ventros_pipeline.crm.channels import Channel, list_channels
 from ventros_pipeline.crm.copying import copy_frame
+from ventros_pipeline.crm.database import PLANNED_BY_INDEX
 from ventros_pipeline.crm.identities import (
     WANTED_SCHEMA,
     Person,
@@ -37,7 +38,7 @@ from ventros_pipeline.crm.identities import (
     save_evidence,
     store_people,
 )
-from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
+from ventros_pipeline.crm.load import cut_sessions, load_values
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages
 from ventros_pipeline.crm.tenants import of_channel
@@ -281,6 +282,7 @@ def _alone(engine: Engine, channel: Channel, run_id: str) -> Iterator[_Movement]
     siblings = [c for c in list_channels(engine) if c.project_id == channel.project_id]
     with _cursor(of_channel(engine, channel)) as cursor:
         movement = _Movement(cursor, channel, siblings, run_id)
+        cursor.execute(PLANNED_BY_INDEX)
         movement.run("lock_people")
         stage_messages(cursor)
         changes.begin(cursor, channel, run_id)
@@ -479,6 +481,7 @@ class _Movement:
         ]
         columns = ["address", "giver", "taker", "merge_id", "takes_all"]
         copy_frame(self.cursor, pl.DataFrame(lines, schema=columns, orient="row"), "moves")
+        self.run("analyze_moves")
         changes.hold_movers(self.cursor, self.channel, self.run_id)
 
     def _move(self, *, undo: bool) -> None:
@@ -489,6 +492,7 @@ class _Movement:
         self.run("place_messages")
         self.run("place_copies")
         self.run("find_duplicates")
+        self.run("analyze_moves")
         self.run("forget_days", {"everything": undo})
         if not undo:
             self.run("remember_messages")
@@ -517,19 +521,7 @@ class _Movement:
     def _cut_sessions(self) -> None:
         """Cut the sessions of givers and takers anew, channel by channel."""
         for channel in self.siblings:
-            self.cursor.execute(
-                "TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions"
-            )
-            self.run("touch_sessions")
-            values = load_values(channel, self.run_id)
-            for name in (
-                *PLAN_SESSIONS,
-                "upsert_sessions",
-                "move_messages",
-                "delete_sessions",
-                "record_clicks",
-            ):
-                self.cursor.execute(read_sql(f"load/{name}.sql"), values)
+            cut_sessions(self.cursor, channel, self.run_id, "identity/touch_sessions")
 
     def _store(self, moves: Sequence[Move], *, undo: bool) -> None:
         """Make the takers, and their conversations where messages will need one."""

@@ -15,8 +15,9 @@ from typing import Any
 
 from psycopg import Cursor
 
+from ventros_pipeline.crm import load
 from ventros_pipeline.crm.channels import Channel
-from ventros_pipeline.crm.load import PLAN_SESSIONS, load_values
+from ventros_pipeline.crm.database import PLANNED_BY_INDEX
 from ventros_pipeline.crm.sql import read_sql
 from ventros_pipeline.crm.staging import stage_messages
 
@@ -61,6 +62,7 @@ def begin(cursor: Cursor[Any], channels: Sequence[Channel]) -> None:
         RemovalError: this role may not delete.
     """
     check_rights(cursor)
+    cursor.execute(PLANNED_BY_INDEX)
     for project in sorted({channel.project_id for channel in channels}):
         cursor.execute(read_sql("identity/lock_people.sql"), {"project_id": project})
     for channel in sorted(channels, key=lambda channel: channel.id):
@@ -86,17 +88,7 @@ def delete_messages(cursor: Cursor[Any]) -> int:
 def cut_sessions(cursor: Cursor[Any], channels: Sequence[Channel], run_id: str) -> None:
     """Cut the sessions of the contacts of `concerned` anew, channel by channel."""
     for channel in channels:
-        cursor.execute("TRUNCATE touched_contacts, touched_spans, their_sessions, planned_sessions")
-        cursor.execute(read_sql("removing/touch_concerned.sql"))
-        values = load_values(channel, run_id)
-        for name in (
-            *PLAN_SESSIONS,
-            "upsert_sessions",
-            "move_messages",
-            "delete_sessions",
-            "record_clicks",
-        ):
-            cursor.execute(read_sql(f"load/{name}.sql"), values)
+        load.cut_sessions(cursor, channel, run_id, "removing/touch_concerned")
     projects = [channel.project_id for channel in channels]
     cursor.execute(read_sql("removing/delete_clicks.sql"), {"project_ids": projects})
 

@@ -508,16 +508,41 @@ def test_a_second_channel_is_loaded_and_proved_without_walking_over_it_for_each_
     assert looked_at_by(other) < 2 * alone
 
 
+def test_a_merge_reads_what_moves_and_not_the_channel(world: World) -> None:
+    crowd = [
+        said(
+            f"3EB1{n:05d}",
+            f"{2 + n // 1000:02d}T{n % 24:02d}:{n % 60:02d}",
+            f"55119800{n % 50:05d}@s.whatsapp.net",
+        )
+        for n in range(3_000)
+    ]
+    halves = [said("3EB00", "02T10:00"), said("3EB01", "02T10:01", ANA_LID, replyTo={"id": "x"})]
+    load(world, archive(world, *crowd, *halves))
+    with world.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.execute(sa.text("VACUUM ANALYZE"))
+    before = rows_read(world)
+    known = Evidence(ANA_LID, "5511980000001@c.us", "lids", NOW)
+    assert settle_people(world.engine, world.channel, str(uuid4()), [known]) == Settled(merged=1)
+    assert 0 < rows_read(world) - before < len(crowd)
+
+
 def index_entries_read(world: World) -> int:
-    """Return how many entries of messages' indexes were ever read; a session tells as it ends."""
+    """Return how many entries of messages' indexes were ever read."""
+    return counted(world, "sum(idx_tup_read) FROM pg_stat_user_indexes")
+
+
+def rows_read(world: World) -> int:
+    """Return how many rows of messages and their keys were ever read, in whatever way."""
+    return counted(world, "sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables")
+
+
+def counted(world: World, what: str) -> int:
+    """Return what the server has counted of messages; a session tells as it ends."""
     world.engine.dispose()
     deadline = time.monotonic() + 10
-    statement = (
-        "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes "
-        "WHERE relname IN ('messages', 'message_keys'))"
-    )
     while world.value(
         "SELECT count(*) > 1 FROM pg_stat_activity WHERE datname = current_database()"
     ):
         assert time.monotonic() < deadline
-    return int(world.value(statement))
+    return int(world.value(f"SELECT {what} WHERE relname IN ('messages', 'message_keys')"))
